@@ -1,0 +1,40 @@
+/** Every code that an error of this library can carry. The list is closed: a new failure gets a new code. */
+export const ERROR_CODES = [
+  'ERR_ALREADY_CONNECTED', // the pair of names is live elsewhere: another process, thread, group or transport
+  'ERR_CAPACITY', // a ring capacity that is not a power of two within the limits
+  'ERR_CLOSED', // a call on something that was closed
+  'ERR_CONNECT', // the address could not be reached: nobody listens, unknown host, unreachable network
+  'ERR_FILE', // a file or folder could not be created, opened or locked as required
+  'ERR_LISTEN', // the address could not be bound: in use, not permitted, not of this host
+  'ERR_LOGIN_REJECTED', // the server said no, with its reason
+  'ERR_LOGIN_TIMEOUT', // the login did not complete in time
+  'ERR_MESSAGE_TYPE', // a message type outside 1 to 65535
+  'ERR_NAME', // a peer name that is not allowed
+  'ERR_NATIVE_MISSING', // the native module could not be loaded, and what was asked for needs it
+  'ERR_NO_MESSAGE', // push without alloc, pop without a message
+  'ERR_NO_SPACE', // the file system has no room for what must be reserved up front
+  'ERR_OPTION', // an option of the wrong type or range
+  'ERR_PROTOCOL', // the peer sent what the protocol does not allow
+  'ERR_PROTOCOL_VERSION', // the peer speaks another version of the protocol
+  'ERR_SEGMENT', // a segment or session file that is not what it must be
+  'ERR_SEQUENCE_MISMATCH', // the positions of both sides cannot both be true
+  'ERR_SYSTEM', // a system call failed in a way that nothing above describes
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/**
+ * The one error class of this library. `code` is of a closed list, the message says what was expected and what
+ * came, and `cause` keeps the underlying error (of a system call, say) where there is one.
+ *
+ * A message size beyond the limit of a ring is a plain `RangeError`, like an index beyond the size of a message.
+ */
+export class TcpshmError extends Error {
+  override readonly name = 'TcpshmError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The native module, and the only file that imports it. Everything above asks for it through {@link native} and
+ * so gets one clear error where the platform has none.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { TcpshmError } from '../errors.js';
+
+/** What every failing call throws: a plain Error with these fields, in the manner of node's own system errors. */
+export interface SystemError extends Error {
+  readonly code: string; // 'ENOENT'
+  readonly errno: number; // positive, as in errno.h
+  readonly syscall: string; // 'open'
+  readonly path?: string;
+  readonly address?: string; // '127.0.0.1:80'
+}
+
+/**
+ * A file mapped into memory, shared with every other process that maps it. Holds the descriptor, and with it the
+ * locks, until `close()` or the garbage collector.
+ */
+export interface MappedFile {
+  /** The whole file. Detached (length 0) by `close()`. */
+  readonly buffer: ArrayBuffer;
+  readonly path: string;
+  /**
+   * Takes an exclusive OFD lock on `lengthBytes` bytes from `start`, without waiting; the bytes need not exist.
+   * False when another open file description holds one, be it of this process or of another.
+   */
+  lock(start: number, lengthBytes: number): boolean;
+  unlock(start: number, lengthBytes: number): void;
+  /** True when another open file description holds a lock on any byte of the range. */
+  isLocked(start: number, lengthBytes: number): boolean;
+  /** Unmaps, closes, releases the locks. Twice is harmless. */
+  close(): void;
+}
+
+export interface MapOptions {
+  /** Create exclusively (EEXIST if there is one); else open. */
+  readonly create: boolean;
+  /** With `create`: the size, reserved on the file system. Else: the size that the file must have at least. */
+  readonly sizeBytes: number;
+}
+
+/** A non-blocking TCP or Unix socket: listening, connecting or connected. One owner; any thread may hold it. */
+export interface NativeSocket {
+  /** The descriptor, -1 once closed or released. */
+  readonly fd: number;
+  /** Next connection, or null when none waits. */
+  accept(): NativeSocket | null;
+  /** Whether a connect has completed; throws what it failed with. */
+  connected(): boolean;
+  /**
+   * Sends up to three ranges in one call and returns how many bytes the kernel took: 0 when it takes none now.
+   * Never raises SIGPIPE.
+   */
+  send(
+    a: Uint8Array, aStart: number, aLength: number,
+    b?: Uint8Array, bStart?: number, bLength?: number,
+    c?: Uint8Array, cStart?: number, cLength?: number,
+  ): number;
+  /** Receives up to `length` bytes: their count, 0 when none wait, -1 at the end of the stream. */
+  receive(into: Uint8Array, start: number, length: number): number;
+  setNoDelay(on: boolean): void;
+  setKeepAlive(on: boolean, idleSeconds: number, intervalSeconds: number, count: number): void;
+  /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel drops the connection. */
+  setUserTimeout(timeoutMs: number): void;
+  /** '127.0.0.1:80', '[::1]:80' or the path of a Unix socket ('' where it has none). */
+  localAddress(): string;
+  remoteAddress(): string;
+  /** Gives up ownership: returns the descriptor and forgets it. For handing it to another thread. */
+  release(): number;
+  close(): void;
+}
+
+/** One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. */
+export interface Epoll {
+  readonly fd: number;
+  /** `interest`: 1 readable, 2 writable, 3 both. `token` (u32) comes back with each event. */
+  add(fd: number, token: number, interest: number): void;
+  modify(fd: number, token: number, interest: number): void;
+  remove(fd: number): void;
+  /**
+   * Waits (-1 forever, 0 not at all) and writes pairs {token, readiness} into `events`; readiness has the bits of
+   * `interest` and 4 for error or hang-up. Returns the number of pairs. EINTR returns 0. Blocks the thread.
+   */
+  wait(events: Uint32Array, timeoutMs: number): number;
+  close(): void;
+}
+
+export interface Native {
+  mapFile(path: string, options: MapOptions): MappedFile;
+  /** `host` is a numeric IPv4 or IPv6 address. SO_REUSEADDR is set; port 0 takes any free port. */
+  listenTcp(host: string, port: number, backlog: number): NativeSocket;
+  /** The path must not exist, and is removed by `close()` of this socket. Mode 0600. */
+  listenUnix(path: string, backlog: number): NativeSocket;
+  connectTcp(host: string, port: number): NativeSocket;
+  connectUnix(path: string): NativeSocket;
+  /** Takes over a descriptor that `release()` gave. */
+  adopt(fd: number): NativeSocket;
+  createEpoll(): Epoll;
+  /** CLOCK_MONOTONIC in milliseconds, with fractions. */
+  monotonicMs(): number;
+  /** Pins the calling thread to these processors. */
+  setAffinity(cpus: readonly number[]): void;
+  getAffinity(): number[];
+  /** Id of this boot of the kernel, a UUID. */
+  bootId(): string;
+  /**
+   * Arranges that, when this thread's environment ends by whatever way but the death of the process (return,
+   * exit, terminate), `words[index]` is atomically set from `from` to `to` if it holds `from`. Keeps the memory
+   * alive until then. Returns a function that cancels it.
+   */
+  exchangeAtExit(words: Int32Array, index: number, from: number, to: number): () => void;
+}
