@@ -1,0 +1,30 @@
+/**
+ * Copying between buffers without allocating: `TypedArray.set` needs a fresh view of the source for every call,
+ * which costs more than a short copy itself (about 60 ns against 1 ns for each 4 bytes here).
+ */
+const SHORT_BYTES = 256;
+
+/** One block of memory seen as words and as bytes, both from its first byte. */
+export interface Block {
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+}
+
+/** Copies whole words: both starts must be multiples of 4, and up to 3 bytes beyond `lengthBytes` are copied too. */
+export function copyWords(
+  from: Block,
+  fromByte: number,
+  to: Block,
+  toByte: number,
+  lengthBytes: number,
+): void {
+  if (lengthBytes > SHORT_BYTES) {
+    to.bytes.set(from.bytes.subarray(fromByte, fromByte + lengthBytes), toByte);
+    return;
+  }
+  const source = from.words;
+  const target = to.words;
+  let t = toByte >> 2;
+  const end = (fromByte + lengthBytes + 3) >> 2;
+  for (let s = fromByte >> 2; s < end; s++) target[t++] = source[s] as number;
+}

@@ -1,0 +1,65 @@
+/**
+ * The layout of a ring, in host byte order (superblocks carry a byte-order mark). Offsets in bytes from its start:
+ *
+ *     0           128         256         384
+ *     | producer  | consumer  | reclaimed | records …  (capacity bytes)
+ *       producer    consumer    consumer    producer until published, then consumer until reclaimed
+ *
+ *     producer line    WAITING          i32  1 while the producer found no room
+ *     consumer line    CONSUMED         i32  position up to which records were popped
+ *                      COMMITS     2 × { i32 position, f64 sequence }: of the last pop and of the one before
+ *     reclaimed line   RECLAIMED        i32  position up to which space is cleared and handed back
+ *
+ *     a record, aligned to 8:   | size u32 | type u16, flags u16 | payload … | padding to 8 |
+ *                                 ^ zero until published
+ *
+ * Every word has one writer; lines are two cache lines apart because the prefetcher fetches pairs.
+ *
+ * Invariants, checked on open: 0 ≤ consumed − reclaimed, and published − reclaimed ≤ capacity − ALIGNMENT. The
+ * slot that stays free guarantees that the word behind the last record reads zero, even in a full ring.
+ */
+const LINE_BYTES = 128;
+
+const PRODUCER_LINE = 0;
+const CONSUMER_LINE = PRODUCER_LINE + LINE_BYTES;
+const RECLAIMED_LINE = CONSUMER_LINE + LINE_BYTES;
+/** Offset of the first record. */
+export const RECORDS = RECLAIMED_LINE + LINE_BYTES;
+
+/** Index into an Int32Array over the ring. */
+export const WAITING = PRODUCER_LINE >> 2;
+export const CONSUMED = CONSUMER_LINE >> 2;
+export const RECLAIMED = RECLAIMED_LINE >> 2;
+
+const COMMIT_BYTES = 16;
+const COMMITS = CONSUMER_LINE + COMMIT_BYTES;
+/** Indexes of commit 0 and 1: the position in an Int32Array, the sequence in a Float64Array over the ring. */
+export const COMMIT_POSITION = [COMMITS >> 2, (COMMITS + COMMIT_BYTES) >> 2] as const;
+export const COMMIT_SEQUENCE = [(COMMITS + 8) >> 3, (COMMITS + COMMIT_BYTES + 8) >> 3] as const;
+
+export const ALIGNMENT = 8;
+/** Bytes before the payload of a record: its size (with these bytes), type and flags. */
+export const HEADER_BYTES = 8;
+/** The one flag: no message, but the unused end of the ring. Type 0. */
+export const PADDING_FLAG = 1;
+/** The second header word of a padding record. */
+export const PADDING_KIND = PADDING_FLAG << 16;
+
+export const MIN_CAPACITY = 4096;
+export const MAX_CAPACITY = 2 ** 30;
+export const MAX_TYPE = 0xffff;
+
+/** Largest payload in a ring of this capacity: a quarter, so that it always fits an empty ring, wherever it wraps. */
+export function maxMessageBytes(capacity: number): number {
+  return capacity / 4;
+}
+
+/** Bytes of a whole ring. */
+export function ringBytes(capacity: number): number {
+  return RECORDS + capacity;
+}
+
+/** Bytes that a record of this size (header included) takes up. */
+export function alignedLength(size: number): number {
+  return (size + (ALIGNMENT - 1)) & -ALIGNMENT;
+}

@@ -1,0 +1,50 @@
+import { TcpshmError } from '../errors.js';
+import { MAX_CAPACITY, MIN_CAPACITY, maxMessageBytes, RECORDS, ringBytes } from './layout.js';
+
+/** Throws ERR_CAPACITY unless `capacity` is one that a ring can have. `what` names the option in the message. */
+export function checkCapacity(capacity: number, what = 'capacityBytes'): number {
+  const powerOfTwo = Number.isInteger(capacity) && capacity > 0 && Number.isInteger(Math.log2(capacity));
+  if (!powerOfTwo || capacity < MIN_CAPACITY || capacity > MAX_CAPACITY) {
+    throw new TcpshmError(
+      'ERR_CAPACITY',
+      `${what} must be a power of two from ${MIN_CAPACITY} to ${MAX_CAPACITY} bytes, got ${String(capacity)}`,
+    );
+  }
+  return capacity;
+}
+
+/** The bytes of one ring, seen in the ways that its ends need. All views start at the first byte of the ring. */
+export class RingMemory {
+  readonly capacity: number;
+  readonly mask: number;
+  /** Largest payload of a message. */
+  readonly maxMessageBytes: number;
+  readonly words: Int32Array;
+  readonly sequences: Float64Array;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+
+  constructor(buffer: ArrayBufferLike, offset: number, capacity: number) {
+    const length = ringBytes(capacity);
+    this.capacity = capacity;
+    this.mask = capacity - 1;
+    this.maxMessageBytes = maxMessageBytes(capacity);
+    this.words = new Int32Array(buffer, offset, length >> 2);
+    this.sequences = new Float64Array(buffer, offset, length >> 3);
+    this.bytes = Buffer.from(buffer as ArrayBuffer, offset, length);
+    this.view = new DataView(buffer, offset, length);
+  }
+
+  /** Zeroes the record bytes between two positions. */
+  clear(from: number, to: number): void {
+    const start = RECORDS + (from & this.mask);
+    const end = start + ((to - from) | 0);
+    const limit = RECORDS + this.capacity;
+    if (end <= limit) {
+      this.bytes.fill(0, start, end);
+    } else {
+      this.bytes.fill(0, start, limit);
+      this.bytes.fill(0, RECORDS, end - this.capacity);
+    }
+  }
+}

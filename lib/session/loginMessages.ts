@@ -1,0 +1,265 @@
+/**
+ * The four messages of a login and the refusal, as bytes. All that arrives is untrusted: each field is bounded when
+ * it is read, and a field that is not as it must be is an ERR_PROTOCOL that names it.
+ */
+import { TcpshmError, type ErrorCode, ERROR_CODES } from '../errors.js';
+import { isName } from './names.js';
+import type { Point, SideState } from './state.js';
+
+/** What lies between two peers. */
+export type Transport = 'inproc' | 'shm' | 'tcp';
+const TRANSPORTS = ['auto', 'inproc', 'shm', 'tcp'] as const;
+export type WantedTransport = (typeof TRANSPORTS)[number];
+
+/** Longest user data in a login or its reply, in bytes. */
+export const MAX_LOGIN_BYTES = 4096;
+const MAX_PATH_BYTES = 4096;
+const MAX_REASON_BYTES = 1024;
+
+/** Client to server: who I am and what I want. */
+export interface Hello {
+  readonly client: string;
+  /** The only server that will do; empty for any. */
+  readonly server: string;
+  readonly transport: WantedTransport;
+  /** Id of the boot of the client's kernel: equal ones may share memory. Empty without the native module. */
+  readonly bootId: string;
+  /** Capacities in bytes that the client wants: 0 for the server's. */
+  readonly clientToServer: number;
+  readonly serverToClient: number;
+  readonly heartbeatIntervalMs: number;
+  readonly connectionTimeoutMs: number;
+  readonly login: Uint8Array;
+}
+
+/** Server to client: accepted, and this is the session as I have it. */
+export interface Welcome {
+  readonly server: string;
+  readonly transport: Transport;
+  readonly sessionId: string;
+  readonly clientToServer: number;
+  readonly serverToClient: number;
+  /** Of the segment that the server made for shm; empty else. */
+  readonly path: string;
+  readonly state: SideState;
+  readonly reply: Uint8Array;
+}
+
+/** Client to server: I have the session too, and this is how I have it. */
+export interface Attach {
+  readonly outcome: 'attached' | 'mismatch' | 'cannot share memory';
+  readonly sessionId: string;
+  readonly state: SideState;
+}
+const OUTCOMES = ['attached', 'mismatch', 'cannot share memory'] as const;
+
+/** Either side: no, and why. */
+export interface Reject {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+export function encodeHello(hello: Hello): Uint8Array {
+  return new Writer()
+    .text(hello.client)
+    .text(hello.server)
+    .u32(TRANSPORTS.indexOf(hello.transport))
+    .text(hello.bootId)
+    .u32(hello.clientToServer)
+    .u32(hello.serverToClient)
+    .f64(hello.heartbeatIntervalMs)
+    .f64(hello.connectionTimeoutMs)
+    .blob(hello.login)
+    .finish();
+}
+
+export function decodeHello(bytes: Uint8Array): Hello {
+  const reader = new Reader(bytes, 'login');
+  return reader.end({
+    client: reader.name('client name'),
+    server: reader.text('server name', 63),
+    transport: reader.choice('transport', TRANSPORTS),
+    bootId: reader.text('boot id', 36),
+    clientToServer: reader.u32(),
+    serverToClient: reader.u32(),
+    heartbeatIntervalMs: reader.f64('heartbeat interval'),
+    connectionTimeoutMs: reader.f64('connection timeout'),
+    login: reader.blob('user data', MAX_LOGIN_BYTES),
+  });
+}
+
+export function encodeWelcome(welcome: Welcome): Uint8Array {
+  return new Writer()
+    .text(welcome.server)
+    .u32(TRANSPORTS.indexOf(welcome.transport))
+    .text(welcome.sessionId)
+    .u32(welcome.clientToServer)
+    .u32(welcome.serverToClient)
+    .text(welcome.path)
+    .state(welcome.state)
+    .blob(welcome.reply)
+    .finish();
+}
+
+export function decodeWelcome(bytes: Uint8Array): Welcome {
+  const reader = new Reader(bytes, 'login reply');
+  return reader.end({
+    server: reader.name('server name'),
+    transport: reader.choice('transport', ['inproc', 'shm', 'tcp'] as const, 1),
+    sessionId: reader.sessionId(),
+    clientToServer: reader.u32(),
+    serverToClient: reader.u32(),
+    path: reader.text('path', MAX_PATH_BYTES),
+    state: reader.state(),
+    reply: reader.blob('user data', MAX_LOGIN_BYTES),
+  });
+}
+
+export function encodeAttach(attach: Attach): Uint8Array {
+  return new Writer().u32(OUTCOMES.indexOf(attach.outcome)).text(attach.sessionId).state(attach.state).finish();
+}
+
+export function decodeAttach(bytes: Uint8Array): Attach {
+  const reader = new Reader(bytes, 'attachment');
+  return reader.end({
+    outcome: reader.choice('outcome', OUTCOMES),
+    sessionId: reader.sessionId(),
+    state: reader.state(),
+  });
+}
+
+export function encodeReject(reject: Reject): Uint8Array {
+  return new Writer().text(reject.code).text(reject.reason.slice(0, MAX_REASON_BYTES / 4)).finish();
+}
+
+export function decodeReject(bytes: Uint8Array): Reject {
+  const reader = new Reader(bytes, 'rejection');
+  const code = reader.text('code', 64);
+  const reason = reader.text('reason', MAX_REASON_BYTES);
+  return reader.end({ code: ERROR_CODES.find((known) => known === code) ?? 'ERR_LOGIN_REJECTED', reason });
+}
+
+/** Appends fields: numbers little-endian, texts and blobs after their length. */
+class Writer {
+  readonly #parts: Buffer[] = [];
+
+  u32(value: number): this {
+    const part = Buffer.alloc(4);
+    part.writeUInt32LE(value >>> 0);
+    this.#parts.push(part);
+    return this;
+  }
+
+  f64(value: number): this {
+    const part = Buffer.alloc(8);
+    part.writeDoubleLE(value);
+    this.#parts.push(part);
+    return this;
+  }
+
+  blob(bytes: Uint8Array): this {
+    this.u32(bytes.length);
+    this.#parts.push(Buffer.from(bytes));
+    return this;
+  }
+
+  text(text: string): this {
+    return this.blob(Buffer.from(text, 'utf8'));
+  }
+
+  state(state: SideState): this {
+    for (const point of [state.acknowledged, state.pushed, state.popped, state.received]) {
+      this.u32(point.position).f64(point.sequence);
+    }
+    return this;
+  }
+
+  finish(): Uint8Array {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+class Reader {
+  readonly #bytes: Buffer;
+  readonly #what: string;
+  #at = 0;
+
+  constructor(bytes: Uint8Array, what: string) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#what = what;
+  }
+
+  u32(): number {
+    return this.#bytes.readUInt32LE(this.#take('a number', 4));
+  }
+
+  f64(field: string): number {
+    const value = this.#bytes.readDoubleLE(this.#take(field, 8));
+    if (!Number.isFinite(value) || value < 0) throw this.#bad(field, 'a finite number from 0', String(value));
+    return value;
+  }
+
+  blob(field: string, limit: number): Uint8Array {
+    const length = this.u32();
+    if (length > limit) throw this.#bad(field, `at most ${limit} bytes`, String(length));
+    const start = this.#take(field, length);
+    return Uint8Array.prototype.slice.call(this.#bytes, start, start + length);
+  }
+
+  text(field: string, limit: number): string {
+    return Buffer.from(this.blob(field, limit)).toString('utf8');
+  }
+
+  name(field: string): string {
+    const name = this.text(field, 63);
+    if (!isName(name)) throw this.#bad(field, 'a valid name', JSON.stringify(name));
+    return name;
+  }
+
+  sessionId(): string {
+    const id = this.text('session id', 16);
+    if (!/^[0-9a-f]{16}$/.test(id)) throw this.#bad('session id', '16 hexadecimal digits', JSON.stringify(id));
+    return id;
+  }
+
+  choice<const T extends readonly string[]>(field: string, values: T, first = 0): T[number] {
+    const index = this.u32();
+    const value = values[index - first];
+    if (value === undefined) throw this.#bad(field, `one of ${values.join(', ')}`, `number ${index}`);
+    return value;
+  }
+
+  state(): SideState {
+    const acknowledged = this.#point();
+    const pushed = this.#point();
+    const popped = this.#point();
+    return { acknowledged, pushed, popped, received: this.#point() };
+  }
+
+  /** Only the padding of the frame may follow. */
+  end<T>(message: T): T {
+    const rest = this.#bytes.length - this.#at;
+    if (rest >= 8) throw this.#bad('end', 'at most 7 bytes of padding', `${rest} bytes`);
+    return message;
+  }
+
+  #point(): Point {
+    const position = this.u32();
+    const sequence = this.f64('sequence');
+    if (!Number.isSafeInteger(sequence)) throw this.#bad('sequence', 'a whole number', String(sequence));
+    return { position, sequence };
+  }
+
+  #take(field: string, length: number): number {
+    const start = this.#at;
+    if (length > this.#bytes.length - start) {
+      throw this.#bad(field, `${length} more bytes`, String(this.#bytes.length - start));
+    }
+    this.#at += length;
+    return start;
+  }
+
+  #bad(field: string, expected: string, got: string): TcpshmError {
+    return new TcpshmError('ERR_PROTOCOL', `${this.#what} is not valid: expected ${field} to be ${expected}, got ${got}`);
+  }
+}

@@ -1,0 +1,163 @@
+import { TcpshmError } from '../errors.js';
+import type { Block } from '../memory/copy.js';
+import { advance, distance, shown } from '../memory/wrap.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import { RECORDS } from '../ring/layout.js';
+import type { RingMemory } from '../ring/memory.js';
+import type { RingProducer } from '../ring/producer.js';
+import type { RingReplica } from '../ring/replica.js';
+import { FrameHeader, FrameKind } from './frame.js';
+
+/** Most payload of one frame: acknowledgements ride in headers, so a frame should not take long. */
+const MAX_FRAME_BYTES = 256 * 1024;
+
+/** Empty polls after which popped messages are acknowledged without waiting for something to send. */
+const IDLE_POLLS = 2;
+
+/** The rings of a session whose two copies are kept equal over a socket, with the ends that stand in for the peer. */
+export interface ReplicatedRings {
+  /** What this side writes. */
+  readonly outgoing: RingMemory;
+  readonly producer: RingProducer;
+  /** Pops, in the journal, what the peer has popped from its copy. */
+  readonly acknowledger: RingConsumer;
+  /** What this side reads. */
+  readonly incoming: RingMemory;
+  readonly replica: RingReplica;
+  readonly consumer: RingConsumer;
+}
+
+/**
+ * Keeps two copies of two rings equal: decides what to send next, and takes what arrives. Without I/O or clock.
+ *
+ * Sending is: `prepare` a frame, hand its header and ranges to a wire, and say how much went with `sent`, until
+ * `prepare` gives false. A frame that was begun must be finished. Invariant: acknowledged ≤ sent ≤ published.
+ */
+export class Replication {
+  readonly header = new FrameHeader();
+  readonly #rings: ReplicatedRings;
+  readonly #acknowledgeBytes: number;
+  /** Position up to which bytes are in frames, this one included. */
+  #sent: number;
+  /** The frame that is going out: how much of its header went, and its payload's place. */
+  #headerSent = 0;
+  #from = 0;
+  #to = 0;
+  #sending = false;
+  /** The consumer's position as last told. */
+  #told: number;
+  #idlePolls = 0;
+
+  /** `received` is the position up to which the peer has our bytes. */
+  constructor(rings: ReplicatedRings, received: number) {
+    this.#rings = rings;
+    this.#acknowledgeBytes = rings.incoming.capacity / 4;
+    this.#sent = received;
+    this.#told = rings.consumer.position;
+    rings.replica.discard();
+  }
+
+  /** Bytes that are published and in no frame yet. */
+  get unsent(): number {
+    return distance(this.#sent, this.#rings.producer.published);
+  }
+
+  /** Whether a frame is on its way that the wire has not taken whole. */
+  get sending(): boolean {
+    return this.#sending;
+  }
+
+  /** Says that a poll brought nothing: after some of those, what was popped is acknowledged. */
+  idle(): void {
+    if (this.#idlePolls < IDLE_POLLS) this.#idlePolls++;
+  }
+
+  /**
+   * Makes the next frame if there is something to say: ring bytes, an acknowledgement that is due, or with
+   * `heartbeat` just anything. True while there is one to send.
+   */
+  prepare(heartbeat: boolean): boolean {
+    if (this.#sending) return true;
+    const { consumer, outgoing } = this.#rings;
+    const length = Math.min(this.unsent, MAX_FRAME_BYTES);
+    if (length === 0 && !heartbeat && !this.#mustAcknowledge()) return false;
+    // The peer writes where we have popped, so that must be cleared first.
+    consumer.reclaim();
+    this.#told = consumer.position;
+    this.#from = this.#sent;
+    this.#to = advance(this.#sent, length);
+    this.#sent = this.#to;
+    const header = this.header;
+    header.fill(FrameKind.data, length, this.#from, this.#told, consumer.popped);
+    if (length !== 0) {
+      const start = this.firstStart >> 2;
+      header.cover(outgoing.words, start, start + (this.firstLength >> 2));
+      header.cover(outgoing.words, RECORDS >> 2, (RECORDS + this.secondLength) >> 2);
+    }
+    header.seal();
+    this.#headerSent = 0;
+    this.#sending = true;
+    return true;
+  }
+
+  /** The unsent rest of the header: from this byte to its end. */
+  get headerStart(): number {
+    return this.#headerSent;
+  }
+
+  /** The unsent rest of the payload: bytes of the outgoing ring from here, and then from its first record. */
+  get firstStart(): number {
+    return RECORDS + (this.#from & this.#rings.outgoing.mask);
+  }
+  get firstLength(): number {
+    return Math.min(
+      distance(this.#from, this.#to),
+      this.#rings.outgoing.capacity - (this.#from & this.#rings.outgoing.mask),
+    );
+  }
+  get secondLength(): number {
+    return distance(this.#from, this.#to) - this.firstLength;
+  }
+
+  /** Says that the wire took so many bytes of header and ranges. */
+  sent(bytes: number): void {
+    const header = Math.min(bytes, this.header.bytes.length - this.#headerSent);
+    this.#headerSent += header;
+    this.#from = advance(this.#from, bytes - header);
+    this.#sending = this.#headerSent < this.header.bytes.length || this.#from !== this.#to;
+  }
+
+  dataBegins(position: number, length: number): void {
+    const { written } = this.#rings.replica;
+    this.#idlePolls = 0;
+    if (length !== 0 && position !== written) {
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `expected the peer's bytes from position ${shown(written)}, got some from ${shown(position)}`,
+      );
+    }
+  }
+
+  dataArrives(block: Block, start: number, length: number): void {
+    this.#rings.replica.append(block, start, length);
+  }
+
+  dataEnds(acknowledged: number, acknowledgedSequence: number): void {
+    const { acknowledger, replica } = this.#rings;
+    replica.publish();
+    if (acknowledged === acknowledger.position) return;
+    acknowledger.popUpTo(acknowledged, this.#sent);
+    if ((acknowledger.popped | 0) !== acknowledgedSequence) {
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `the peer says that it has popped ${acknowledgedSequence >>> 0} messages (modulo 2^32) up to position` +
+          ` ${shown(acknowledged)}: here they are ${acknowledger.popped}`,
+      );
+    }
+  }
+
+  #mustAcknowledge(): boolean {
+    const untold = distance(this.#told, this.#rings.consumer.position);
+    return untold !== 0 && (untold >= this.#acknowledgeBytes || this.#idlePolls >= IDLE_POLLS);
+  }
+}

@@ -1,0 +1,168 @@
+import { TcpshmError } from '../errors.js';
+import { ALIGNMENT, ringBytes } from '../ring/layout.js';
+import { checkCapacity, RingMemory } from '../ring/memory.js';
+import { MAX_NAME, type Role } from './names.js';
+
+/**
+ * The layout of a segment, which is one session: the same bytes in a SharedArrayBuffer, in a file of /dev/shm and
+ * in a journal. Offsets in bytes:
+ *
+ *     0            256               384               512
+ *     | superblock | client presence | server presence | ring client→server | ring server→client |
+ *       creator      client            server
+ *
+ *     superblock    MAGIC          8 bytes
+ *                   VERSION        u32, written last and checked first
+ *                   BYTE_ORDER     u32 0x01020304, in the order of the machine
+ *                   ALIGNED        u32, alignment of records
+ *                   CAPACITIES     2 × u32, client→server and server→client
+ *                   SESSION_ID     16 characters of ASCII, hexadecimal
+ *                   BOOT_ID        36 characters of ASCII, of the boot in which it was created, or zeroes
+ *                   NAMES          2 × 64 bytes, client and server, ending with a zero
+ *     presence      PRESENCE       i32 (presence.ts)
+ */
+const MAGIC = 0;
+const VERSION = MAGIC + 8;
+const BYTE_ORDER = VERSION + 4;
+const ALIGNED = BYTE_ORDER + 4;
+const CAPACITIES = ALIGNED + 4;
+const SESSION_ID = CAPACITIES + 8;
+const SESSION_ID_BYTES = 16;
+const BOOT_ID = SESSION_ID + SESSION_ID_BYTES;
+const BOOT_ID_BYTES = 36;
+const NAME_BYTES = MAX_NAME + 1;
+const NAMES = 128;
+const CLIENT_PRESENCE = NAMES + 2 * NAME_BYTES;
+const SERVER_PRESENCE = CLIENT_PRESENCE + 128;
+const RINGS = SERVER_PRESENCE + 128;
+
+const MAGIC_TEXT = 'TCPSHM\r\n';
+const LAYOUT_VERSION = 1;
+const BYTE_ORDER_MARK = 0x01020304;
+const BYTE_ORDER_SWAPPED = 0x04030201;
+
+/** Bytes of the smallest file that can be looked at. */
+export const SUPERBLOCK_BYTES = RINGS;
+
+/** Capacity in bytes of each direction. */
+export interface Capacities {
+  readonly clientToServer: number;
+  readonly serverToClient: number;
+}
+
+/** Whose session it is, and how large. */
+export interface Identity extends Capacities {
+  readonly client: string;
+  readonly server: string;
+  /** 64 random bits, 16 hexadecimal digits. */
+  readonly sessionId: string;
+  /** Of the boot in which the segment was created; empty where that does not matter. */
+  readonly bootId: string;
+}
+
+export function segmentBytes(capacities: Capacities): number {
+  return RINGS + ringBytes(capacities.clientToServer) + ringBytes(capacities.serverToClient);
+}
+
+/** Writes the superblock into zeroed memory. */
+export function formatSegment(buffer: ArrayBufferLike, identity: Identity): void {
+  const bytes = Buffer.from(buffer as ArrayBuffer, 0, RINGS);
+  const words = new Uint32Array(buffer, 0, RINGS >> 2);
+  bytes.write(MAGIC_TEXT, MAGIC, 'latin1');
+  words[BYTE_ORDER >> 2] = BYTE_ORDER_MARK;
+  words[ALIGNED >> 2] = ALIGNMENT;
+  words[CAPACITIES >> 2] = identity.clientToServer;
+  words[(CAPACITIES >> 2) + 1] = identity.serverToClient;
+  bytes.write(identity.sessionId, SESSION_ID, SESSION_ID_BYTES, 'latin1');
+  bytes.write(identity.bootId, BOOT_ID, BOOT_ID_BYTES, 'latin1');
+  bytes.write(identity.client, NAMES, MAX_NAME, 'latin1');
+  bytes.write(identity.server, NAMES + NAME_BYTES, MAX_NAME, 'latin1');
+  // COMPLETE the superblock; observed by readIdentity(). A segment without a version was never in use.
+  Atomics.store(words, VERSION >> 2, LAYOUT_VERSION);
+}
+
+/**
+ * Reads a superblock: null when its creation was never finished. `where` names the segment in errors. Throws
+ * ERR_SEGMENT with what was expected and what is there.
+ */
+export function readIdentity(buffer: ArrayBufferLike, where: string): Identity | null {
+  const wrong = (what: string, expected: string | number, got: string | number): TcpshmError =>
+    new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: expected ${what} ${expected}, got ${got}`);
+  if (buffer.byteLength < RINGS) throw wrong('a size of at least', RINGS, `${buffer.byteLength} bytes`);
+  const bytes = Buffer.from(buffer as ArrayBuffer, 0, RINGS);
+  const words = new Uint32Array(buffer, 0, RINGS >> 2);
+  const version = Atomics.load(words, VERSION >> 2);
+  const magic = bytes.toString('latin1', MAGIC, MAGIC + MAGIC_TEXT.length);
+  if (version === 0 && (magic === MAGIC_TEXT || bytes.every((byte) => byte === 0))) return null;
+  if (magic !== MAGIC_TEXT) throw wrong('it to start with', JSON.stringify(MAGIC_TEXT), JSON.stringify(magic));
+  const order = words[BYTE_ORDER >> 2] as number;
+  if (order === BYTE_ORDER_SWAPPED) throw wrong('the byte order of', 'this machine', 'the other one');
+  if (version !== LAYOUT_VERSION) throw wrong('layout version', LAYOUT_VERSION, version);
+  if (order !== BYTE_ORDER_MARK) throw wrong('byte-order mark', BYTE_ORDER_MARK, order);
+  const alignment = words[ALIGNED >> 2] as number;
+  if (alignment !== ALIGNMENT) throw wrong('record alignment', ALIGNMENT, alignment);
+  const text = (start: number, length: number): string =>
+    bytes.toString('latin1', start, start + length).replace(/\0+$/, '');
+  const identity = {
+    client: text(NAMES, NAME_BYTES),
+    server: text(NAMES + NAME_BYTES, NAME_BYTES),
+    sessionId: text(SESSION_ID, SESSION_ID_BYTES),
+    bootId: text(BOOT_ID, BOOT_ID_BYTES),
+    clientToServer: words[CAPACITIES >> 2] as number,
+    serverToClient: words[(CAPACITIES >> 2) + 1] as number,
+  };
+  try {
+    checkCapacity(identity.clientToServer, `capacity client→server of ${where}`);
+    checkCapacity(identity.serverToClient, `capacity server→client of ${where}`);
+  } catch (cause) {
+    throw new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: ${(cause as Error).message}`, cause);
+  }
+  const size = segmentBytes(identity);
+  if (buffer.byteLength !== size) throw wrong('a size of', size, `${buffer.byteLength} bytes`);
+  return identity;
+}
+
+/** Throws ERR_SEGMENT unless a segment is the one that was asked for. Only what `expected` holds is compared. */
+export function checkIdentity(identity: Identity, expected: Partial<Identity>, where: string): void {
+  for (const key of Object.keys(expected) as (keyof Identity)[]) {
+    if (identity[key] !== expected[key]) {
+      throw new TcpshmError(
+        'ERR_SEGMENT',
+        `${where} is not the segment asked for: expected ${key} ${expected[key]}, got ${identity[key]}`,
+      );
+    }
+  }
+}
+
+/** A formatted segment: its identity and memory, seen as two rings. Owns nothing: its store closes the memory. */
+export class Segment {
+  readonly identity: Identity;
+  readonly clientToServer: RingMemory;
+  readonly serverToClient: RingMemory;
+  /** Each side's presence word, one element long. */
+  readonly presence: { readonly client: Int32Array; readonly server: Int32Array };
+
+  constructor(buffer: ArrayBufferLike, identity: Identity) {
+    this.identity = identity;
+    this.clientToServer = new RingMemory(buffer, RINGS, identity.clientToServer);
+    this.serverToClient = new RingMemory(
+      buffer,
+      RINGS + ringBytes(identity.clientToServer),
+      identity.serverToClient,
+    );
+    this.presence = {
+      client: new Int32Array(buffer, CLIENT_PRESENCE, 1),
+      server: new Int32Array(buffer, SERVER_PRESENCE, 1),
+    };
+  }
+
+  /** The ring that this side writes. */
+  outgoing(role: Role): RingMemory {
+    return role === 'client' ? this.clientToServer : this.serverToClient;
+  }
+
+  /** The ring that this side reads. */
+  incoming(role: Role): RingMemory {
+    return role === 'client' ? this.serverToClient : this.clientToServer;
+  }
+}
