@@ -2,7 +2,9 @@
  * The native module, and the only file that imports it. Everything above asks for it through {@link native} and
  * so gets one clear error where the platform has none.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TcpshmError } from '../errors.js';
 
@@ -55,9 +57,15 @@ export interface NativeSocket {
    * Never raises SIGPIPE.
    */
   send(
-    a: Uint8Array, aStart: number, aLength: number,
-    b?: Uint8Array, bStart?: number, bLength?: number,
-    c?: Uint8Array, cStart?: number, cLength?: number,
+    a: Uint8Array,
+    aStart: number,
+    aLength: number,
+    b?: Uint8Array,
+    bStart?: number,
+    bLength?: number,
+    c?: Uint8Array,
+    cStart?: number,
+    cLength?: number,
   ): number;
   /** Receives up to `length` bytes: their count, 0 when none wait, -1 at the end of the stream. */
   receive(into: Uint8Array, start: number, length: number): number;
@@ -112,4 +120,82 @@ export interface Native {
    * alive until then. Returns a function that cancels it.
    */
   exchangeAtExit(words: Int32Array, index: number, from: number, to: number): () => void;
+}
+
+const FOLDER = 'native-shm';
+const SWITCH = 'TCPSHM_NATIVE';
+
+type Loaded = { readonly module: Native } | { readonly reason: string; readonly cause?: unknown };
+
+let loaded: Loaded | null = null;
+
+/**
+ * The native module, loaded by the first call in each thread.
+ *
+ * @throws TcpshmError `ERR_NATIVE_MISSING` where it cannot be loaded: there is none for this platform (all but
+ * Linux), none was built, or the environment variable `TCPSHM_NATIVE` is `off` (which is for testing just that).
+ */
+export function native(): Native {
+  loaded ??= load();
+  if ('module' in loaded) return loaded.module;
+  throw new TcpshmError(
+    'ERR_NATIVE_MISSING',
+    `the native module of tcpshm is needed here, and could not be loaded on ${platformName()}, ` +
+      `node ${process.versions.node}: ${loaded.reason}`,
+    loaded.cause,
+  );
+}
+
+/** The same, with null for missing. */
+export function nativeOrNull(): Native | null {
+  loaded ??= load();
+  return 'module' in loaded ? loaded.module : null;
+}
+
+function load(): Loaded {
+  if (process.env[SWITCH] === 'off') {
+    return { reason: `the environment variable ${SWITCH} is 'off'; unset it to load the module` };
+  }
+  if (process.platform !== 'linux') {
+    return { reason: 'it exists for Linux only; connect over TCP in event loop mode instead' };
+  }
+  const folder = findFolder();
+  if (folder === null) {
+    return {
+      reason:
+        `there is no folder ${FOLDER} beside or above ${fileURLToPath(import.meta.url)}; ` +
+        'a bundler must leave this package outside of its bundle',
+    };
+  }
+  try {
+    const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => Native;
+    return { module: nodeGypBuild(folder) };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.trim() : String(cause);
+    return {
+      reason: `${why}; the package has a binary for some platforms only, build one for this with \`npx node-gyp rebuild --directory ${folder}\` (needs Python, make and a C++17 compiler)`,
+      cause,
+    };
+  }
+}
+
+/** At the root of the package, so above this file: above lib/memory as above dist/lib/memory. */
+function findFolder(): string | null {
+  let from = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const folder = join(from, FOLDER);
+    if (existsSync(join(folder, 'binding.gyp'))) return folder;
+    const parent = dirname(from);
+    if (parent === from) return null;
+    from = parent;
+  }
+}
+
+/** Like linux-x64-glibc2.36. Slow (node composes a whole report), so for the error only. */
+function platformName(): string {
+  const name = `${process.platform}-${process.arch}`;
+  if (process.platform !== 'linux') return name;
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const glibc = report.header?.glibcVersionRuntime;
+  return `${name}-${glibc === undefined ? 'musl' : `glibc${glibc}`}`;
 }

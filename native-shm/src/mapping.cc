@@ -1,0 +1,195 @@
+#include "mapping.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <limits>
+
+#include "error.h"
+
+namespace tcpshm {
+namespace {
+
+constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
+
+std::string Octal(mode_t mode) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0%03o", static_cast<unsigned>(mode & 07777));
+  return text;
+}
+
+struct stat Status(int fd, const std::string& path) {
+  struct stat status;
+  if (::fstat(fd, &status) != 0) throw SystemFailure(errno, "fstat").Path(path);
+  return status;
+}
+
+/** Nobody else may have put something there, or be able to: their truncation would be our SIGBUS. */
+void RequirePrivate(const struct stat& status, const std::string& path, const char* what, const char* mode) {
+  if (status.st_uid != ::geteuid()) {
+    throw SystemFailure(EPERM, "open")
+        .Path(path)
+        .Detail(std::string(what) + " must belong to user " + std::to_string(::geteuid()) +
+                ", belongs to user " + std::to_string(status.st_uid));
+  }
+  if ((status.st_mode & kOthers) != 0) {
+    throw SystemFailure(EACCES, "open")
+        .Path(path)
+        .Detail(std::string(what) + " must be closed to others, mode " + mode + ", has mode " +
+                Octal(status.st_mode));
+  }
+}
+
+struct Location {
+  std::string folder;
+  std::string name;
+};
+
+Location Split(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+UniqueFd OpenPrivateFolder(const std::string& folder) {
+  UniqueFd fd(RetryInterrupted(
+      [&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }));
+  if (!fd) {
+    const int number = errno;
+    struct stat status;
+    if (::lstat(folder.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+      throw SystemFailure(EACCES, "open")
+          .Path(folder)
+          .Detail("the folder must be a real one, is a symbolic link");
+    }
+    throw SystemFailure(number, "open").Path(folder);
+  }
+  RequirePrivate(Status(fd.get(), folder), folder, "the folder", "0700");
+  return fd;
+}
+
+/** Gives every byte its place on the file system. */
+void Reserve(int fd, size_t size_bytes, const std::string& path) {
+  int number;
+  do {
+    number = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
+  } while (number == EINTR);
+  if (number != 0) {
+    throw SystemFailure(number, "fallocate")
+        .Path(path)
+        .Detail("wanted " + std::to_string(size_bytes) + " bytes");
+  }
+}
+
+void RequireSize(size_t size_bytes, const std::string& path) {
+  if (size_bytes == 0) {
+    throw SystemFailure(EINVAL, "mmap").Path(path).Detail("wanted 0 bytes, the least is 1");
+  }
+}
+
+struct flock ExclusiveRange(short type, off_t start, off_t length_bytes) {
+  struct flock range{};  // l_pid must be 0 for locks of open file descriptions
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = start;
+  range.l_len = length_bytes;
+  return range;
+}
+
+}  // namespace
+
+std::shared_ptr<Mapping> Mapping::Create(const std::string& path, size_t size_bytes) {
+  RequireSize(size_bytes, path);
+  const Location location = Split(path);
+  if (location.name.empty()) throw SystemFailure(EISDIR, "open").Path(path);
+  const UniqueFd folder = OpenPrivateFolder(location.folder);
+  UniqueFd fd(RetryInterrupted([&] {
+    return ::openat(folder.get(), location.name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_RDWR,
+                    S_IRUSR | S_IWUSR);
+  }));
+  if (!fd) throw SystemFailure(errno, "open").Path(path);
+  try {
+    // The umask may have taken from the mode, and the next to open it needs both bits.
+    if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) throw SystemFailure(errno, "fchmod").Path(path);
+    Reserve(fd.get(), size_bytes, path);
+    return Map(std::move(fd), size_bytes, path);
+  } catch (...) {
+    ::unlinkat(folder.get(), location.name.c_str(), 0);
+    throw;
+  }
+}
+
+std::shared_ptr<Mapping> Mapping::Open(const std::string& path, size_t least_bytes) {
+  RequireSize(least_bytes, path);
+  // Not blocking: what stands there may turn out to be a pipe or a device.
+  UniqueFd fd(RetryInterrupted(
+      [&] { return ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }));
+  if (!fd) throw SystemFailure(errno, "open").Path(path);
+  const struct stat status = Status(fd.get(), path);
+  if (!S_ISREG(status.st_mode)) {
+    throw SystemFailure(EINVAL, "open").Path(path).Detail("must be a regular file");
+  }
+  RequirePrivate(status, path, "the file", "0600");
+  const size_t size_bytes = static_cast<size_t>(status.st_size);
+  if (size_bytes < least_bytes) {
+    throw SystemFailure(EINVAL, "mmap")
+        .Path(path)
+        .Detail("must have at least " + std::to_string(least_bytes) + " bytes, has " +
+                std::to_string(size_bytes));
+  }
+  constexpr size_t kBlockBytes = 512;  // the unit of st_blocks, whatever the file system's own
+  if (static_cast<size_t>(status.st_blocks) * kBlockBytes < size_bytes) Reserve(fd.get(), size_bytes, path);
+  return Map(std::move(fd), size_bytes, path);
+}
+
+std::shared_ptr<Mapping> Mapping::Map(UniqueFd fd, size_t size_bytes, const std::string& path) {
+  void* data = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+  if (data == MAP_FAILED) {
+    throw SystemFailure(errno, "mmap").Path(path).Detail("wanted " + std::to_string(size_bytes) + " bytes");
+  }
+  return std::shared_ptr<Mapping>(new Mapping(std::move(fd), data, size_bytes, path));
+}
+
+int Mapping::OpenFile() const {
+  if (!fd_) throw SystemFailure(EBADF, "fcntl").Path(path_).Detail("the file is closed");
+  return fd_.get();
+}
+
+bool Mapping::Lock(off_t start, off_t length_bytes) {
+  struct flock range = ExclusiveRange(F_WRLCK, start, length_bytes);
+  const int fd = OpenFile();
+  if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &range); }) == 0) return true;
+  if (errno == EAGAIN || errno == EACCES) return false;
+  throw SystemFailure(errno, "fcntl").Path(path_);
+}
+
+void Mapping::Unlock(off_t start, off_t length_bytes) {
+  struct flock range = ExclusiveRange(F_UNLCK, start, length_bytes);
+  const int fd = OpenFile();
+  if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &range); }) != 0) {
+    throw SystemFailure(errno, "fcntl").Path(path_);
+  }
+}
+
+bool Mapping::IsLocked(off_t start, off_t length_bytes) const {
+  struct flock range = ExclusiveRange(F_WRLCK, start, length_bytes);
+  const int fd = OpenFile();
+  if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_GETLK, &range); }) != 0) {
+    throw SystemFailure(errno, "fcntl").Path(path_);
+  }
+  return range.l_type != F_UNLCK;
+}
+
+void Mapping::Close() {
+  if (data_ != nullptr) ::munmap(std::exchange(data_, nullptr), size_bytes_);
+  CloseFile();
+}
+
+void Mapping::Discard() {
+  ::unlink(path_.c_str());
+  Close();
+}
+
+}  // namespace tcpshm

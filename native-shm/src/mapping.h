@@ -1,0 +1,62 @@
+#ifndef TCPSHM_MAPPING_H_
+#define TCPSHM_MAPPING_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "unique_fd.h"
+
+namespace tcpshm {
+
+/**
+ * A file in memory and its descriptor. The JavaScript object and the ArrayBuffer share it: memory must
+ * outlive the buffer, and the locks the object. One thread.
+ */
+class Mapping {
+ public:
+  /**
+   * Creates the file, exclusively, with all its space reserved: touching it can never raise SIGBUS. Its
+   * folder must be a real one, of this user, closed to others (0700).
+   */
+  static std::shared_ptr<Mapping> Create(const std::string& path, size_t size_bytes);
+  /** Opens a regular file of this user, closed to others (0600), of at least this size; maps all of it. */
+  static std::shared_ptr<Mapping> Open(const std::string& path, size_t least_bytes);
+
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() { Close(); }
+
+  void* data() const { return data_; }
+  size_t size_bytes() const { return size_bytes_; }
+  const std::string& path() const { return path_; }
+
+  /** Open file description locks: they exclude within the process too, and die with the last descriptor. */
+  bool Lock(off_t start, off_t length_bytes);
+  void Unlock(off_t start, off_t length_bytes);
+  bool IsLocked(off_t start, off_t length_bytes) const;
+
+  /** Closes the descriptor, and so frees the locks; the memory stays. */
+  void CloseFile() { fd_.reset(); }
+  /** Also unmaps. Twice is harmless. */
+  void Close();
+  /** Removes the file that Create made, when what follows has failed. */
+  void Discard();
+
+ private:
+  Mapping(UniqueFd fd, void* data, size_t size_bytes, std::string path)
+      : fd_(std::move(fd)), data_(data), size_bytes_(size_bytes), path_(std::move(path)) {}
+  static std::shared_ptr<Mapping> Map(UniqueFd fd, size_t size_bytes, const std::string& path);
+  int OpenFile() const;
+
+  UniqueFd fd_;
+  void* data_;
+  size_t size_bytes_;
+  std::string path_;
+};
+
+}  // namespace tcpshm
+
+#endif  // TCPSHM_MAPPING_H_

@@ -1,0 +1,16 @@
+#ifndef TCPSHM_SYSTEM_H_
+#define TCPSHM_SYSTEM_H_
+
+#include <node_api.h>
+
+namespace tcpshm {
+
+/** The clock, the processors of this thread, and the identity of the running kernel. */
+napi_value MonotonicMs(napi_env env, napi_callback_info info);
+napi_value SetAffinity(napi_env env, napi_callback_info info);
+napi_value GetAffinity(napi_env env, napi_callback_info info);
+napi_value BootId(napi_env env, napi_callback_info info);
+
+}  // namespace tcpshm
+
+#endif  // TCPSHM_SYSTEM_H_

@@ -1,0 +1,125 @@
+#include "value.h"
+
+#include <cmath>
+
+namespace tcpshm {
+namespace {
+
+std::string Shown(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", number);
+  return text;
+}
+
+/** A whole number from 0 to `most`, or RangeFailure. */
+size_t ToCount(napi_env env, napi_value value, const char* name, size_t most) {
+  const double number = ToNumber(env, value, name);
+  if (!(number >= 0 && number <= static_cast<double>(most)) || number != std::floor(number)) {
+    throw RangeFailure{std::string(name) + " must be a whole number from 0 to " + std::to_string(most) +
+                       " (what the array has), is " + Shown(number)};
+  }
+  return static_cast<size_t>(number);
+}
+
+}  // namespace
+
+std::string ToString(napi_env env, napi_value value, const char* name) {
+  size_t length = 0;
+  const napi_status status = napi_get_value_string_utf8(env, value, nullptr, 0, &length);
+  if (status == napi_string_expected) throw TypeFailure{std::string(name) + " must be a string"};
+  Check(status);
+  std::string text(length, '\0');
+  Check(napi_get_value_string_utf8(env, value, text.data(), length + 1, &length));
+  return text;
+}
+
+std::string ToPath(napi_env env, napi_value value, const char* name) {
+  std::string path = ToString(env, value, name);
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    throw TypeFailure{std::string(name) + " must be a string that is not empty and has no null characters"};
+  }
+  return path;
+}
+
+bool ToBoolean(napi_env env, napi_value value, const char* name) {
+  bool truth = false;
+  const napi_status status = napi_get_value_bool(env, value, &truth);
+  if (status == napi_boolean_expected) throw TypeFailure{std::string(name) + " must be a boolean"};
+  Check(status);
+  return truth;
+}
+
+double ToNumber(napi_env env, napi_value value, const char* name) {
+  double number = 0;
+  const napi_status status = napi_get_value_double(env, value, &number);
+  if (status == napi_number_expected) throw TypeFailure{std::string(name) + " must be a number"};
+  Check(status);
+  return number;
+}
+
+int64_t ToInteger(napi_env env, napi_value value, const char* name, int64_t least, int64_t most) {
+  const double number = ToNumber(env, value, name);
+  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) ||
+      number != std::floor(number)) {
+    throw RangeFailure{std::string(name) + " must be a whole number from " + std::to_string(least) + " to " +
+                       std::to_string(most) + ", is " + Shown(number)};
+  }
+  return static_cast<int64_t>(number);
+}
+
+void* ToElements(napi_env env, napi_value value, napi_typedarray_type type, const char* expected,
+                 size_t* length) {
+  napi_typedarray_type actual;
+  void* data = nullptr;
+  const napi_status status = napi_get_typedarray_info(env, value, &actual, length, &data, nullptr, nullptr);
+  if (status == napi_invalid_arg || (status == napi_ok && actual != type)) throw TypeFailure{expected};
+  Check(status);
+  return data;
+}
+
+Bytes ToByteRange(napi_env env, napi_value array, napi_value start, napi_value length) {
+  size_t available = 0;
+  void* data =
+      ToElements(env, array, napi_uint8_array, "bytes must be in a Uint8Array (a Buffer is one)", &available);
+  const size_t first = ToCount(env, start, "start", available);
+  const size_t count = ToCount(env, length, "length", available - first);
+  return {static_cast<uint8_t*>(data) + first, count};
+}
+
+bool IsUndefined(napi_env env, napi_value value) {
+  napi_valuetype type;
+  Check(napi_typeof(env, value, &type));
+  return type == napi_undefined;
+}
+
+napi_value FromInteger(napi_env env, int32_t value) {
+  napi_value result;
+  Check(napi_create_int32(env, value, &result));
+  return result;
+}
+
+napi_value FromNumber(napi_env env, double value) {
+  napi_value result;
+  Check(napi_create_double(env, value, &result));
+  return result;
+}
+
+napi_value FromBoolean(napi_env env, bool value) {
+  napi_value result;
+  Check(napi_get_boolean(env, value, &result));
+  return result;
+}
+
+napi_value FromString(napi_env env, const std::string& value) {
+  napi_value result;
+  Check(napi_create_string_utf8(env, value.data(), value.size(), &result));
+  return result;
+}
+
+napi_value Null(napi_env env) {
+  napi_value result;
+  Check(napi_get_null(env, &result));
+  return result;
+}
+
+}  // namespace tcpshm
