@@ -112,7 +112,8 @@ export const MAX_CARRY_BYTES = FRAME_HEADER_BYTES;
  * that ten thousand connections can share one receive buffer: the caller puts `carry` before what it receives.
  */
 export class FrameReader {
-  readonly #sink: FrameSink;
+  /** Who takes what comes next: may change while a control frame is handled, even in the middle of a block. */
+  sink: FrameSink;
   readonly #checksum = new Checksum();
   /** The header of the frame that is arriving, once it is whole. */
   #kind: number = 0;
@@ -127,7 +128,7 @@ export class FrameReader {
   #carried = 0;
 
   constructor(sink: FrameSink) {
-    this.#sink = sink;
+    this.sink = sink;
   }
 
   /** Copies what the last call left over to the start of a block, and returns its length. */
@@ -154,7 +155,7 @@ export class FrameReader {
       const length = Math.min(this.#missing, (end - at) & -8);
       if (length > 0) {
         this.#checksum.update(block.words, at >> 2, (at + length) >> 2);
-        if (this.#payload === null) this.#sink.dataArrives(block, at, length);
+        if (this.#payload === null) this.sink.dataArrives(block, at, length);
         else this.#payload.set(block.bytes.subarray(at, at + length), this.#payload.length - this.#missing);
         this.#missing -= length;
         at += length;
@@ -182,7 +183,7 @@ export class FrameReader {
       throw new TcpshmError('ERR_PROTOCOL', `a frame's length must be a multiple of 8, got ${length}`);
     }
     if (this.#kind === FrameKind.data) {
-      this.#sink.dataBegins(words[at + POSITION] as number, length);
+      this.sink.dataBegins(words[at + POSITION] as number, length);
     } else if (this.#kind < 1 || this.#kind > LAST_KIND) {
       throw new TcpshmError('ERR_PROTOCOL', `a frame's kind must be from 1 to ${LAST_KIND}, got ${this.#kind}`);
     } else if (length > MAX_CONTROL_BYTES) {
@@ -206,8 +207,8 @@ export class FrameReader {
       );
     }
     this.#missing = -1;
-    if (this.#payload === null) this.#sink.dataEnds(this.#acknowledged, this.#acknowledgedSequence);
-    else this.#sink.control(this.#kind as FrameKind, this.#payload);
+    if (this.#payload === null) this.sink.dataEnds(this.#acknowledged, this.#acknowledgedSequence);
+    else this.sink.control(this.#kind as FrameKind, this.#payload);
   }
 }
 

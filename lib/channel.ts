@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto';
+import { Connection } from './connection.js';
+import { TcpshmError } from './errors.js';
+import { checkCapacity } from './ring/memory.js';
+import { checkName, type Role } from './session/names.js';
+import { createShared, openShared, peerPresence } from './store/shared.js';
+import { PresenceLink } from './wire/link.js';
+
+/** Default capacity of a queue, in bytes. */
+export const DEFAULT_CAPACITY = 2 ** 20;
+
+export interface RingChannelOptions {
+  /** Of each of the two queues: a power of two from 4096 to 2^30. Default 2^20. */
+  readonly capacityBytes?: number;
+  /** What this end and the other one are called. Default 'main' and 'worker'. */
+  readonly localName?: string;
+  readonly remoteName?: string;
+}
+
+/** The other end of a channel: plain data that `postMessage` and `workerData` take as it is, without a transfer. */
+export interface RingHandle {
+  readonly kind: 'tcpshm.RingHandle';
+  readonly memory: SharedArrayBuffer;
+}
+
+/**
+ * Two queues between two threads, in the manner of MessageChannel: this end is used here, the other is a handle to
+ * be posted to any worker and opened there.
+ *
+ *     const channel = new RingChannel();
+ *     new Worker('./worker.js', { workerData: channel.remote });
+ *     channel.local.send('hello');
+ *
+ *     const end = RingChannel.open(workerData); // in the worker
+ *     end.front()?.text();
+ *
+ * What was sent stays in the channel when a thread ends: another one that opens the handle goes on where it stopped.
+ */
+export class RingChannel {
+  /** This thread's end. */
+  readonly local: Connection;
+  /** The other thread's end. */
+  readonly remote: RingHandle;
+
+  /** Throws ERR_CAPACITY, ERR_NAME. */
+  constructor(options: RingChannelOptions = {}) {
+    const capacity = checkCapacity(options.capacityBytes ?? DEFAULT_CAPACITY);
+    const memory = createShared({
+      server: checkName(options.localName ?? 'main', 'localName'),
+      client: checkName(options.remoteName ?? 'worker', 'remoteName'),
+      sessionId: randomBytes(8).toString('hex'),
+      bootId: '',
+      clientToServer: capacity,
+      serverToClient: capacity,
+    });
+    this.remote = { kind: 'tcpshm.RingHandle', memory };
+    this.local = openEnd(memory, 'server');
+  }
+
+  /**
+   * Opens the other end, in the thread that got the handle. One thread at a time: throws ERR_ALREADY_CONNECTED while
+   * another has it open, ERR_OPTION when this is no handle.
+   */
+  static open(handle: RingHandle): Connection {
+    if (handle?.kind !== 'tcpshm.RingHandle' || !(handle.memory instanceof SharedArrayBuffer)) {
+      throw new TcpshmError('ERR_OPTION', `expected the remote end of a RingChannel, got ${typeof handle}`);
+    }
+    return openEnd(handle.memory, 'client');
+  }
+}
+
+function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
+  const open = openShared(memory, role, {});
+  const connection = new Connection(open, 'inproc', () => {});
+  connection.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
+  return connection;
+}
+
+const NO_DATA = new Uint8Array(0);

@@ -1,0 +1,258 @@
+import { TcpshmError } from './errors.js';
+import { RingConsumer } from './ring/consumer.js';
+import type { Message } from './ring/message.js';
+import { RingProducer } from './ring/producer.js';
+import { RingReplica } from './ring/replica.js';
+import type { DisconnectReason } from './session/disconnect.js';
+import type { LivenessOptions } from './session/liveness.js';
+import type { Transport } from './session/loginMessages.js';
+import { Replication } from './session/replication.js';
+import { readSideState, type SideState } from './session/state.js';
+import type { OpenSegment } from './store/openSegment.js';
+import type { Conversation } from './wire/conversation.js';
+import { type Link, WireLink } from './wire/link.js';
+
+/** Most messages that one connection delivers before the others have their turn. */
+export const MESSAGES_PER_POLL = 64;
+
+/** What a poll calls. */
+export interface ConnectionHandlers {
+  /** A message has arrived. It comes again with the next poll until `connection.pop()`. */
+  onMessage?: (connection: Connection, message: Message) => void;
+  /** The peer is gone, with the reason, and the error where there was one. The session stays. */
+  onDisconnect?: (connection: Connection, reason: DisconnectReason, error: TcpshmError | null) => void;
+}
+
+export type ConnectionState = 'connected' | 'disconnected' | 'closed';
+
+/**
+ * One session as one side has it: two queues, one in each direction, with the same calls whatever lies between the
+ * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
+ * and `pop` give what has arrived; the next login resumes it.
+ *
+ * Belongs to one thread, the one that polls it. Nothing here blocks.
+ */
+export class Connection {
+  /** What lies between the peers. */
+  readonly transport: Transport;
+  readonly localName: string;
+  readonly remoteName: string;
+  /** Whatever its user wants to keep with it. */
+  userData: unknown = undefined;
+  readonly #open: OpenSegment;
+  readonly #producer: RingProducer;
+  readonly #consumer: RingConsumer;
+  /** The ends that stand in for the peer where this side has copies of its own: over tcp. */
+  readonly #acknowledger: RingConsumer | null;
+  readonly #replica: RingReplica | null;
+  readonly #onClosed: (connection: Connection) => void;
+  #link: Link | null = null;
+  /** The link, if it moves the rings. */
+  #pump: WireLink | null = null;
+  #closed = false;
+  #loginData: Uint8Array = new Uint8Array(0);
+
+  /** @internal */
+  constructor(open: OpenSegment, transport: Transport, onClosed: (connection: Connection) => void) {
+    const { segment, role } = open;
+    const { client, server } = segment.identity;
+    this.transport = transport;
+    this.localName = role === 'client' ? client : server;
+    this.remoteName = role === 'client' ? server : client;
+    this.#open = open;
+    this.#producer = new RingProducer(segment.outgoing(role));
+    this.#consumer = new RingConsumer(segment.incoming(role));
+    this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
+    this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
+    this.#onClosed = onClosed;
+  }
+
+  /**
+   * Room for a message of `sizeBytes`, to be filled in and pushed; null when the queue is full. Allocating again
+   * before the push replaces it. Throws a RangeError for a size that no message can have (larger than a quarter of
+   * the capacity), ERR_CLOSED after `close`.
+   */
+  alloc(sizeBytes: number): Message | null {
+    if (this.#closed) throw this.#closedError();
+    return this.#producer.claim(sizeBytes);
+  }
+
+  /** Sends the allocated message, and those of `pushMore` with it. Throws ERR_NO_MESSAGE without one. */
+  push(): void {
+    if (this.#closed) throw this.#closedError();
+    this.#producer.push();
+    if (this.#pump !== null) this.#pump.pushed();
+  }
+
+  /**
+   * Completes the allocated message as part of a batch: the batch becomes visible to the peer with the next `push`
+   * or `publish`, at once or, if this process dies before, not at all.
+   */
+  pushMore(): void {
+    if (this.#closed) throw this.#closedError();
+    this.#producer.pushMore();
+  }
+
+  /** Sends what `pushMore` has gathered: for when `alloc` finds no room for the last message of a batch. */
+  publish(): void {
+    if (this.#closed) throw this.#closedError();
+    this.#producer.publish();
+    if (this.#pump !== null) this.#pump.pushed();
+  }
+
+  /**
+   * The oldest message that has arrived, or null. The same one again, also after a crash, until `pop`. Throws
+   * ERR_PROTOCOL when the peer wrote what cannot be a message.
+   */
+  front(): Message | null {
+    if (this.#closed) throw this.#closedError();
+    return this.#consumer.front();
+  }
+
+  /** Done with the message that `front` gave, or that a handler got. Throws ERR_NO_MESSAGE without one. */
+  pop(): void {
+    if (this.#closed) throw this.#closedError();
+    this.#consumer.pop();
+  }
+
+  /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
+  send(data: Uint8Array | string, type = 1): boolean {
+    const message = this.alloc(typeof data === 'string' ? Buffer.byteLength(data) : data.length);
+    if (message === null) return false;
+    message.type = type;
+    if (typeof data === 'string') message.setText(data);
+    else message.set(data);
+    this.push();
+    return true;
+  }
+
+  /** Messages pushed since the session began, by this process and by those before it. */
+  get pushed(): number {
+    return this.#producer.pushed;
+  }
+
+  /** Messages popped since the session began. */
+  get popped(): number {
+    return this.#consumer.popped;
+  }
+
+  /** Largest message that can be sent, in bytes. */
+  get maxMessageBytes(): number {
+    return this.#open.segment.outgoing(this.#open.role).maxMessageBytes;
+  }
+
+  get state(): ConnectionState {
+    if (this.#closed) return 'closed';
+    return this.#link?.connected ? 'connected' : 'disconnected';
+  }
+
+  /** What the peer sent along with the last login: the client's user data, or the server's reply to it. */
+  get loginData(): Uint8Array {
+    return this.#loginData;
+  }
+
+  /**
+   * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
+   * next login, where it is kept in a file. The object is of no use afterwards. Twice is harmless.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link?.close();
+    this.#link = null;
+    this.#pump = null;
+    this.#open.close();
+    this.#onClosed(this);
+  }
+
+  /**
+   * One round for an end of a RingChannel, which no client or server polls: hands what has arrived to `onMessage`,
+   * which pops it, and tells `onDisconnect` when the other end was closed or its thread has ended (another thread may
+   * open it again).
+   */
+  poll(handlers: ConnectionHandlers): void {
+    if (this.#closed) throw this.#closedError();
+    const link = this.#link;
+    if (handlers.onMessage !== undefined) this.deliver(handlers.onMessage, MESSAGES_PER_POLL);
+    if (link === null || this.#closed) return;
+    link.poll(0);
+    if (link.ended !== null) handlers.onDisconnect?.(this, link.ended, link.error);
+  }
+
+  /** @internal Where the session is kept. */
+  get open(): OpenSegment {
+    return this.#open;
+  }
+
+  /** @internal What this side knows of both queues. */
+  readState(): SideState {
+    return readSideState(this.#open.segment, this.#open.role);
+  }
+
+  /** @internal Shared memory: a link that tells of the peer. */
+  attach(link: Link, loginData: Uint8Array): void {
+    this.#link = link;
+    this.#loginData = loginData;
+  }
+
+  /** @internal Two copies: a link that keeps them equal, from where the peer has them. */
+  attachReplicated(talk: Conversation, options: LivenessOptions, peer: SideState, loginData: Uint8Array): void {
+    const { segment, role } = this.#open;
+    const acknowledger = this.#acknowledger as RingConsumer;
+    acknowledger.popUpTo(peer.popped.position | 0, this.#producer.published);
+    const replication = new Replication(
+      {
+        outgoing: segment.outgoing(role),
+        producer: this.#producer,
+        acknowledger,
+        incoming: segment.incoming(role),
+        replica: this.#replica as RingReplica,
+        consumer: this.#consumer,
+      },
+      peer.received.position | 0,
+    );
+    this.#pump = new WireLink(talk.wire, talk.reader, options, replication, segment.outgoing(role));
+    this.attach(this.#pump, loginData);
+  }
+
+  /** @internal A shared segment whose liveness is told over a wire. */
+  attachShared(talk: Conversation, options: LivenessOptions, loginData: Uint8Array): void {
+    this.attach(new WireLink(talk.wire, talk.reader, options, null, null), loginData);
+  }
+
+  /** @internal Lets the link work. False once it has ended: then `detach` tells why. */
+  pollLink(now: number): boolean {
+    if (this.#link === null) return true;
+    this.#link.poll(now);
+    return this.#link.ended === null;
+  }
+
+  /** @internal Forgets the link that ended, or ends it for an error of the rings, and tells the reason. */
+  detach(error: TcpshmError | null = null): { reason: DisconnectReason; error: TcpshmError | null } {
+    const link = this.#link;
+    const ended = link?.ended ?? null;
+    link?.close();
+    this.#link = null;
+    this.#pump = null;
+    return { reason: ended ?? 'protocol violated', error: error ?? link?.error ?? null };
+  }
+
+  /**
+   * @internal Gives up to `limit` messages to a handler; stops when it leaves one un-popped. Throws ERR_PROTOCOL as
+   * `front` does, and what the handler throws.
+   */
+  deliver(onMessage: (connection: Connection, message: Message) => void, limit: number): void {
+    const consumer = this.#consumer;
+    for (let i = 0; i < limit; i++) {
+      const message = consumer.front();
+      if (message === null) return;
+      const position = consumer.position;
+      onMessage(this, message);
+      if (this.#closed || consumer.position === position) return;
+    }
+  }
+
+  #closedError(): TcpshmError {
+    return new TcpshmError('ERR_CLOSED', `the connection of '${this.localName}' to '${this.remoteName}' is closed`);
+  }
+}

@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync, realpathSync, rmdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { TcpshmError } from '../errors.js';
+import { type MappedFile, native, type SystemError } from '../memory/native.js';
+import type { Role } from '../session/names.js';
+import {
+  checkIdentity,
+  formatSegment,
+  type Identity,
+  readIdentity,
+  Segment,
+  segmentBytes,
+  SUPERBLOCK_BYTES,
+} from '../session/segment.js';
+import type { OpenSegment } from './openSegment.js';
+
+/** Locked by whoever has a side open: one byte of the file for each. The lock goes with the process. */
+const LOCK_BYTE = { client: 0, server: 1 } as const;
+
+/** A session file that this process holds one side of. */
+export interface SegmentFile extends OpenSegment {
+  readonly path: string;
+  /** Whether the other side is open, in whatever process. Of shared segments; a journal has one side. */
+  isPeerOpen(): boolean;
+  /** Closes it and deletes the file: for good. */
+  remove(): void;
+}
+
+/** Creates a folder that is the caller's alone, with the folders above it, where they do not exist. */
+export function ensureFolder(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return realpathSync(path);
+  } catch (cause) {
+    throw fileError(cause, `folder ${path} cannot be made`);
+  }
+}
+
+/**
+ * The folder in shared memory for the sessions that belong to a session folder: named after that folder, so that
+ * servers of the same name in different folders do not meet. `root` must be the caller's alone.
+ */
+export function ensureSharedFolder(root: string, directory: string): string {
+  ensureFolder(root);
+  const status = lstatSync(root);
+  if (!status.isDirectory() || status.uid !== process.geteuid?.() || (status.mode & 0o077) !== 0) {
+    throw new TcpshmError(
+      'ERR_FILE',
+      `${root} must be a folder of this user with mode 700: got owner ${status.uid}, mode ${(status.mode & 0o7777).toString(8)}`,
+    );
+  }
+  const hash = createHash('sha256').update(directory).digest('hex').slice(0, 16);
+  return ensureFolder(join(root, hash));
+}
+
+/** Removes the folder of {@link ensureSharedFolder} if nothing is left in it, and its root likewise. */
+export function removeIfEmpty(...folders: readonly string[]): void {
+  for (const folder of folders) {
+    try {
+      rmdirSync(folder);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTEMPTY' || code === 'ENOENT') return;
+      throw fileError(error, `folder ${folder} cannot be removed`);
+    }
+  }
+}
+
+/**
+ * Opens a side of the session file at `path`, or gives null when there is none (or only one whose creation was
+ * never finished, which is removed). Throws ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when
+ * the file is not the session expected, ERR_FILE when it cannot be opened safely.
+ */
+export function openSegmentFile(path: string, role: Role, expected: Partial<Identity>): SegmentFile | null {
+  const file = map(path, false, SUPERBLOCK_BYTES);
+  if (file === null) return null;
+  try {
+    lock(file, role);
+    const identity = readIdentity(file.buffer, path);
+    if (identity === null) {
+      file.close();
+      unlinkSync(path);
+      return null;
+    }
+    checkIdentity(identity, expected, path);
+    return new OpenFile(file, role, identity);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/**
+ * Creates a session file, its whole size reserved, and opens a side of it. Throws ERR_NO_SPACE when the file system
+ * is full, ERR_FILE when the file exists or cannot be made; nothing is left behind then.
+ */
+export function createSegmentFile(path: string, role: Role, identity: Identity): SegmentFile {
+  const file = map(path, true, segmentBytes(identity)) as MappedFile;
+  try {
+    lock(file, role);
+    formatSegment(file.buffer, identity);
+    return new OpenFile(file, role, identity);
+  } catch (error) {
+    file.close();
+    unlinkSync(path);
+    throw error;
+  }
+}
+
+class OpenFile implements SegmentFile {
+  readonly segment: Segment;
+  readonly role: Role;
+  readonly path: string;
+  readonly #file: MappedFile;
+
+  constructor(file: MappedFile, role: Role, identity: Identity) {
+    this.segment = new Segment(file.buffer, identity);
+    this.role = role;
+    this.path = file.path;
+    this.#file = file;
+  }
+
+  get where(): string {
+    return this.path;
+  }
+
+  isPeerOpen(): boolean {
+    return this.#file.isLocked(LOCK_BYTE[this.role === 'client' ? 'server' : 'client'], 1);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  remove(): void {
+    this.#file.close();
+    unlinkSync(this.path);
+  }
+}
+
+function lock(file: MappedFile, role: Role): void {
+  if (file.lock(LOCK_BYTE[role], 1)) return;
+  throw new TcpshmError('ERR_ALREADY_CONNECTED', `the ${role} side of ${file.path} is open elsewhere`);
+}
+
+/** Maps a file; null when it is to be opened and does not exist. */
+function map(path: string, create: boolean, sizeBytes: number): MappedFile | null {
+  try {
+    return native().mapFile(path, { create, sizeBytes });
+  } catch (cause) {
+    if (!create && (cause as SystemError).code === 'ENOENT') return null;
+    throw fileError(cause, `${path} cannot be ${create ? 'created' : 'opened'}`);
+  }
+}
+
+/** Says what could not be done, with the reason that the system gave. */
+export function fileError(cause: unknown, what: string): TcpshmError {
+  if (cause instanceof TcpshmError) return cause;
+  const code = (cause as SystemError).code === 'ENOSPC' ? 'ERR_NO_SPACE' : 'ERR_FILE';
+  return new TcpshmError(code, `${what}: ${(cause as Error).message}`, cause);
+}

@@ -1,0 +1,12 @@
+import type { Role } from '../session/names.js';
+import type { Segment } from '../session/segment.js';
+
+/** A segment of which this process or thread holds one side, to the exclusion of all others, until `close()`. */
+export interface OpenSegment {
+  readonly segment: Segment;
+  readonly role: Role;
+  /** What to call it in errors: a path, or what kind of memory it is. */
+  readonly where: string;
+  /** Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. */
+  close(): void;
+}

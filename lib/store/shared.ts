@@ -1,0 +1,70 @@
+import { TcpshmError } from '../errors.js';
+import { nativeOrNull } from '../memory/native.js';
+import { otherRole, type Role } from '../session/names.js';
+import { leaveSide, Presence, takeSide } from '../session/presence.js';
+import { checkIdentity, formatSegment, type Identity, readIdentity, Segment, segmentBytes } from '../session/segment.js';
+import type { OpenSegment } from './openSegment.js';
+
+/** Makes a segment in memory that the threads of this process can share. */
+export function createShared(identity: Identity): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(segmentBytes(identity));
+  formatSegment(buffer, identity);
+  return buffer;
+}
+
+/**
+ * Opens one side of a shared segment, in this thread. The side is free again after `close()` and after the end of
+ * the thread; without the native module the latter is not noticed when the thread was terminated from outside.
+ * Throws ERR_SEGMENT when the memory is not the segment expected, ERR_ALREADY_CONNECTED when the side is open.
+ */
+export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Partial<Identity>): OpenSegment {
+  const where = 'shared memory';
+  const identity = readIdentity(buffer, where);
+  if (identity === null) {
+    throw new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: expected a superblock, got zeroes`);
+  }
+  checkIdentity(identity, expected, where);
+  const segment = new Segment(buffer, identity);
+  const word = segment.presence[role];
+  if (!takeSide(word)) {
+    throw new TcpshmError(
+      'ERR_ALREADY_CONNECTED',
+      `the ${role} side of the session of '${identity.client}' and '${identity.server}' is open in this process already`,
+    );
+  }
+  const cancel = markWhenThreadEnds(word);
+  let open = true;
+  return {
+    segment,
+    role,
+    where,
+    close() {
+      if (!open) return;
+      open = false;
+      cancel();
+      leaveSide(word);
+    },
+  };
+}
+
+/** The presence word of the other side. */
+export function peerPresence(segment: Segment, role: Role): Int32Array {
+  return segment.presence[otherRole(role)];
+}
+
+function markWhenThreadEnds(word: Int32Array): () => void {
+  const native = nativeOrNull();
+  if (native !== null) return native.exchangeAtExit(word, 0, Presence.open, Presence.ended);
+  const onExit = (): void => {
+    Atomics.compareExchange(word, 0, Presence.open, Presence.ended);
+  };
+  process.once('exit', onExit);
+  return () => process.off('exit', onExit);
+}
+
+/** Makes a segment in the memory of this process, for a session that ends with it. */
+export function createPrivate(identity: Identity, role: Role): OpenSegment {
+  const buffer = new ArrayBuffer(segmentBytes(identity));
+  formatSegment(buffer, identity);
+  return { segment: new Segment(buffer, identity), role, where: 'memory', close() {} };
+}

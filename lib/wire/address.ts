@@ -1,0 +1,43 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { TcpshmError } from '../errors.js';
+import type { Wire } from './wire.js';
+
+/** Where a socket listens or connects. */
+export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** An address for people. */
+export function shownAddress(address: SocketAddress | Wire): string {
+  if ('receive' in address) return address.remoteAddress() || 'a local socket';
+  if ('path' in address) return address.path;
+  return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** The numeric address of a host. Rejects with the error of the resolver. */
+export async function resolveHost(host: string): Promise<string> {
+  return isIP(host) === 0 ? (await lookup(host)).address : host;
+}
+
+/** Throws ERR_OPTION unless host and port, or path, can be an address. */
+export function checkAddress(address: SocketAddress): void {
+  if ('path' in address) {
+    if (typeof address.path === 'string' && address.path !== '') return;
+    throw new TcpshmError('ERR_OPTION', `path must be the path of a Unix socket, got ${JSON.stringify(address.path)}`);
+  }
+  if (typeof address.host !== 'string' || address.host === '') {
+    throw new TcpshmError('ERR_OPTION', `host must be a name or an address, got ${JSON.stringify(address.host)}`);
+  }
+  if (!Number.isInteger(address.port) || address.port < 0 || address.port > 65535) {
+    throw new TcpshmError('ERR_OPTION', `port must be an integer from 0 to 65535, got ${String(address.port)}`);
+  }
+}
+
+export function cannotConnect(address: SocketAddress, cause: unknown): TcpshmError {
+  if (cause instanceof TcpshmError) return cause;
+  return new TcpshmError('ERR_CONNECT', `cannot connect to ${shownAddress(address)}: ${(cause as Error).message}`, cause);
+}
+
+export function cannotListen(address: SocketAddress, cause: unknown): TcpshmError {
+  if (cause instanceof TcpshmError) return cause;
+  return new TcpshmError('ERR_LISTEN', `cannot listen on ${shownAddress(address)}: ${(cause as Error).message}`, cause);
+}

@@ -1,0 +1,233 @@
+import { TcpshmError } from '../errors.js';
+import type { Block } from '../memory/copy.js';
+import { RECORDS } from '../ring/layout.js';
+import type { RingMemory } from '../ring/memory.js';
+import type { DisconnectReason } from '../session/disconnect.js';
+import { controlFrame, FrameKind, FrameReader, type FrameSink, MAX_CARRY_BYTES } from '../session/frame.js';
+import { Liveness, type LivenessOptions } from '../session/liveness.js';
+import { Presence } from '../session/presence.js';
+import type { Replication } from '../session/replication.js';
+import { brokenWire } from './nativeWire.js';
+import type { Wire } from './wire.js';
+
+/** What tells one side of a connection about the other, once they are logged in. */
+export interface Link {
+  /** Whether the other side is there. */
+  readonly connected: boolean;
+  /** Why it ended, null while it has not. */
+  readonly ended: DisconnectReason | null;
+  /** What was wrong, where it ended for an error. */
+  readonly error: TcpshmError | null;
+  /** Takes what has come and sends what is due. */
+  poll(now: number): void;
+  /** Ends it, telling the other side. Idempotent. */
+  close(): void;
+}
+
+/** Sent by itself, a push waits for the next poll once so much has gathered since the last one. */
+const GATHER_BYTES = 16384;
+
+/** Where all links of a thread receive: what is left over of a frame's header stays with its reader. */
+const inbox: Block = (() => {
+  const buffer = new ArrayBuffer(65536 + MAX_CARRY_BYTES);
+  return { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
+})();
+
+/** Receives what a wire has, up to the size of the shared buffer, into a reader: bytes, 0 for none, -1 for the end. */
+export function receiveInto(reader: FrameReader, wire: Wire): number {
+  const carried = reader.restore(inbox);
+  const count = wire.receive(inbox.bytes, carried, inbox.bytes.length - carried);
+  if (count > 0) reader.consume(inbox, carried + count);
+  return count;
+}
+
+const HEARTBEAT = controlFrame(FrameKind.data, new Uint8Array(0));
+const GOODBYE = controlFrame(FrameKind.goodbye, new Uint8Array(0));
+
+/**
+ * A link over a wire: heartbeats, goodbye, and with a replication the rings themselves. The thin shell around
+ * replication, frames and liveness.
+ */
+export class WireLink implements Link, FrameSink {
+  readonly #wire: Wire;
+  readonly #liveness: Liveness;
+  readonly #replication: Replication | null;
+  readonly #outgoing: RingMemory | null;
+  readonly #reader: FrameReader;
+  #ended: DisconnectReason | null = null;
+  #error: TcpshmError | null = null;
+  /** Whether nothing was pushed since the last poll: then a push is sent at once. */
+  #eager = true;
+
+  /**
+   * Takes over a wire and its reader after a login, in the middle of a block even. With `replication`, `outgoing` is
+   * the ring that it sends.
+   */
+  constructor(
+    wire: Wire,
+    reader: FrameReader,
+    options: LivenessOptions,
+    replication: Replication | null,
+    outgoing: RingMemory | null,
+  ) {
+    this.#wire = wire;
+    this.#reader = reader;
+    reader.sink = this;
+    this.#liveness = new Liveness(options);
+    this.#replication = replication;
+    this.#outgoing = outgoing;
+  }
+
+  get connected(): boolean {
+    return this.#ended === null;
+  }
+  get ended(): DisconnectReason | null {
+    return this.#ended;
+  }
+  get error(): TcpshmError | null {
+    return this.#error;
+  }
+
+  /** Something was published in the outgoing ring. Never throws: what goes wrong shows at the next poll. */
+  pushed(): void {
+    if (this.#ended !== null) return;
+    if (!this.#eager && (this.#replication as Replication).unsent < GATHER_BYTES) return;
+    this.#eager = false;
+    try {
+      this.#send(false);
+    } catch (cause) {
+      this.#end('network failed', brokenWire(this.#wire, cause));
+    }
+  }
+
+  poll(now: number): void {
+    if (this.#ended !== null) return;
+    this.#eager = true;
+    try {
+      const count = receiveInto(this.#reader, this.#wire);
+      if (this.#ended !== null) return;
+      if (count > 0) {
+        this.#liveness.received(now);
+      } else if (count < 0) {
+        this.#end('peer ended', null);
+        return;
+      } else {
+        this.#replication?.idle();
+      }
+      // All that has arrived is taken by now, so silence is silence.
+      const health = this.#liveness.check(now);
+      if (count === 0 && health === 'timed out') {
+        this.#end('timed out', null);
+        return;
+      }
+      if (this.#send(health === 'heartbeat due')) this.#liveness.sent(now);
+    } catch (cause) {
+      if (cause instanceof TcpshmError) this.#end('protocol violated', cause);
+      else this.#end('network failed', brokenWire(this.#wire, cause));
+    }
+  }
+
+  close(): void {
+    if (this.#ended !== null) return;
+    this.#ended = 'closed by peer';
+    try {
+      // Only between frames: in the middle of one, the end of the stream must say it.
+      if (this.#replication === null || !this.#replication.sending) this.#wire.send(GOODBYE, 0, GOODBYE.length);
+    } catch {
+      // The wire is broken, so the peer knows, or will by its timeout.
+    }
+    this.#wire.close();
+  }
+
+  /** Sends what is to be sent, as far as the wire takes it. True if it took anything. */
+  #send(heartbeat: boolean): boolean {
+    const replication = this.#replication;
+    if (replication === null) {
+      return heartbeat && this.#wire.send(HEARTBEAT, 0, HEARTBEAT.length) > 0;
+    }
+    const ring = (this.#outgoing as RingMemory).bytes;
+    let any = false;
+    while (replication.prepare(heartbeat && !any)) {
+      const header = replication.header.bytes;
+      const start = replication.headerStart;
+      const first = replication.firstLength;
+      const second = replication.secondLength;
+      const count = this.#wire.send(
+        header,
+        start,
+        header.length - start,
+        ring,
+        replication.firstStart,
+        first,
+        ring,
+        RECORDS,
+        second,
+      );
+      if (count === 0) break;
+      any = true;
+      replication.sent(count);
+      if (replication.sending) break;
+    }
+    return any;
+  }
+
+  #end(reason: DisconnectReason, error: TcpshmError | null): void {
+    this.#ended = reason;
+    this.#error = error;
+    this.#wire.close();
+  }
+
+  dataBegins(position: number, length: number): void {
+    if (this.#replication !== null) this.#replication.dataBegins(position, length);
+    else if (length !== 0) {
+      throw new TcpshmError('ERR_PROTOCOL', `expected no data on the control connection of a shared segment, got ${length} bytes`);
+    }
+  }
+
+  dataArrives(block: Block, start: number, length: number): void {
+    this.#replication?.dataArrives(block, start, length);
+  }
+
+  dataEnds(acknowledged: number, acknowledgedSequence: number): void {
+    this.#replication?.dataEnds(acknowledged, acknowledgedSequence);
+  }
+
+  control(kind: FrameKind): void {
+    if (kind !== FrameKind.goodbye) {
+      throw new TcpshmError('ERR_PROTOCOL', `expected data or a goodbye after the login, got a frame of kind ${kind}`);
+    }
+    this.#end('closed by peer', null);
+  }
+}
+
+/**
+ * A link between threads that share a segment: each sees the other's presence in it. The other end may be opened
+ * again after it has gone, so `ended` tells of the last change only.
+ */
+export class PresenceLink implements Link {
+  readonly #peer: Int32Array;
+  #present = false;
+  #ended: DisconnectReason | null = null;
+  readonly error = null;
+
+  constructor(peer: Int32Array) {
+    this.#peer = peer;
+  }
+
+  get connected(): boolean {
+    return Atomics.load(this.#peer, 0) === Presence.open;
+  }
+  get ended(): DisconnectReason | null {
+    return this.#ended;
+  }
+
+  poll(): void {
+    const presence = Atomics.load(this.#peer, 0);
+    const present = presence === Presence.open;
+    if (this.#present && !present) this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
+    else this.#ended = null;
+    this.#present = present;
+  }
+
+  close(): void {}
+}

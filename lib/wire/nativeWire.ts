@@ -1,0 +1,85 @@
+import { unlinkSync } from 'node:fs';
+import { TcpshmError } from '../errors.js';
+import { type NativeSocket, native, type SystemError } from '../memory/native.js';
+import { cannotConnect, cannotListen, resolveHost, type SocketAddress, shownAddress } from './address.js';
+import type { Address, Listener, Patience, Wire } from './wire.js';
+
+/** What the kernel may queue of connections that were not accepted yet. */
+const BACKLOG = 511;
+
+/** Options of a TCP socket. */
+export interface SocketOptions {
+  readonly noDelay: boolean;
+}
+
+/** Listens with a native socket, polled. Throws ERR_LISTEN. */
+export async function listenNative(address: SocketAddress, options: SocketOptions): Promise<Listener> {
+  const socket = await bind(address);
+  return {
+    address: boundAddress(address, socket),
+    accept() {
+      const accepted = socket.accept();
+      if (accepted !== null) configure(accepted, address, options);
+      return accepted;
+    },
+    async close() {
+      socket.close();
+    },
+  };
+}
+
+/** Connects a native socket. Throws ERR_CONNECT. */
+export async function connectNative(address: SocketAddress, options: SocketOptions, patience: Patience): Promise<Wire> {
+  let socket: NativeSocket | null = null;
+  try {
+    socket = 'path' in address
+      ? native().connectUnix(address.path)
+      : native().connectTcp(await resolveHost(address.host), address.port);
+    while (!socket.connected()) await patience.pause();
+    configure(socket, address, options);
+    return socket;
+  } catch (cause) {
+    socket?.close();
+    throw cannotConnect(address, cause);
+  }
+}
+
+async function bind(address: SocketAddress): Promise<NativeSocket> {
+  try {
+    if (!('path' in address)) return native().listenTcp(await resolveHost(address.host), address.port, BACKLOG);
+    try {
+      return native().listenUnix(address.path, BACKLOG);
+    } catch (error) {
+      if ((error as SystemError).code !== 'EADDRINUSE' || !isAbandoned(address.path)) throw error;
+      unlinkSync(address.path);
+      return native().listenUnix(address.path, BACKLOG);
+    }
+  } catch (cause) {
+    throw cannotListen(address, cause);
+  }
+}
+
+/** Whether a Unix socket is the leftover of a process that died: nobody accepts there. */
+function isAbandoned(path: string): boolean {
+  try {
+    native().connectUnix(path).close();
+    return false;
+  } catch (error) {
+    return (error as SystemError).code === 'ECONNREFUSED';
+  }
+}
+
+function boundAddress(asked: SocketAddress, socket: NativeSocket): Address {
+  if ('path' in asked) return asked;
+  const local = socket.localAddress();
+  return { host: asked.host, port: Number(local.slice(local.lastIndexOf(':') + 1)) };
+}
+
+function configure(socket: NativeSocket, address: SocketAddress, options: SocketOptions): void {
+  if (!('path' in address)) socket.setNoDelay(options.noDelay);
+}
+
+/** For messages: what the native module threw, as an error of this library. */
+export function brokenWire(wire: Wire, cause: unknown): TcpshmError {
+  return new TcpshmError('ERR_SYSTEM', `the connection to ${shownAddress(wire)} broke: ${(cause as Error).message}`, cause);
+}

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { cannotConnect, cannotListen, type SocketAddress } from './address.js';
+import type { SocketOptions } from './nativeWire.js';
+import type { Listener, Patience, Wire } from './wire.js';
+
+/** What may wait in either direction before the stream is paused or refuses more. */
+const QUEUE_BYTES = 1024 * 1024;
+
+/**
+ * A socket of Node.js as a wire: for platforms without the native module, and for TLS. Its bytes move only when the
+ * event loop turns.
+ */
+export class StreamWire implements Wire {
+  readonly #stream: Socket;
+  readonly #address: string;
+  readonly #chunks: Buffer[] = [];
+  #queued = 0;
+  /** Bytes of the first chunk that were received already. */
+  #taken = 0;
+  #ended = false;
+  #error: Error | null = null;
+
+  constructor(stream: Socket, address: string) {
+    this.#stream = stream;
+    this.#address = address;
+    stream.on('data', (chunk: Buffer) => {
+      this.#chunks.push(chunk);
+      this.#queued += chunk.length;
+      if (this.#queued >= QUEUE_BYTES) stream.pause();
+    });
+    stream.on('end', () => {
+      this.#ended = true;
+    });
+    stream.on('error', (error: Error) => {
+      this.#error = error;
+    });
+    stream.on('close', () => {
+      this.#ended = true;
+    });
+  }
+
+  send(
+    a: Uint8Array,
+    aStart: number,
+    aLength: number,
+    b?: Uint8Array,
+    bStart = 0,
+    bLength = 0,
+    c?: Uint8Array,
+    cStart = 0,
+    cLength = 0,
+  ): number {
+    this.#throwIfBroken();
+    if (this.#stream.writableLength >= QUEUE_BYTES || !this.#stream.writable) return 0;
+    // A copy, as the stream may hold on to it for longer than the ring does.
+    const total = aLength + bLength + cLength;
+    const bytes = Buffer.allocUnsafe(total);
+    bytes.set(a.subarray(aStart, aStart + aLength));
+    if (b !== undefined) bytes.set(b.subarray(bStart, bStart + bLength), aLength);
+    if (c !== undefined) bytes.set(c.subarray(cStart, cStart + cLength), aLength + bLength);
+    this.#stream.write(bytes);
+    return total;
+  }
+
+  receive(into: Uint8Array, start: number, length: number): number {
+    let count = 0;
+    while (count < length) {
+      const chunk = this.#chunks[0];
+      if (chunk === undefined) break;
+      const part = chunk.subarray(this.#taken, this.#taken + length - count);
+      into.set(part, start + count);
+      count += part.length;
+      this.#taken += part.length;
+      if (this.#taken === chunk.length) {
+        this.#chunks.shift();
+        this.#taken = 0;
+      }
+    }
+    if (count > 0) {
+      this.#queued -= count;
+      if (this.#queued < QUEUE_BYTES && this.#stream.isPaused()) this.#stream.resume();
+      return count;
+    }
+    this.#throwIfBroken();
+    return this.#ended ? -1 : 0;
+  }
+
+  remoteAddress(): string {
+    return this.#address;
+  }
+
+  close(): void {
+    this.#stream.destroySoon();
+  }
+
+  #throwIfBroken(): void {
+    if (this.#error !== null) throw this.#error;
+  }
+}
+
+/** Listens with node:net. Throws ERR_LISTEN. */
+export async function listenNet(address: SocketAddress, options: SocketOptions): Promise<Listener> {
+  const waiting: Wire[] = [];
+  const server = createServer({ noDelay: options.noDelay }, (socket) => waiting.push(wireOf(socket, address)));
+  try {
+    server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port });
+    await once(server, 'listening');
+  } catch (cause) {
+    throw cannotListen(address, cause);
+  }
+  return {
+    address: 'path' in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
+    accept: () => waiting.shift() ?? null,
+    async close() {
+      for (const wire of waiting.splice(0)) wire.close();
+      await closeServer(server);
+    },
+  };
+}
+
+/** Connects with node:net. Throws ERR_CONNECT. */
+export async function connectNet(address: SocketAddress, options: SocketOptions, patience: Patience): Promise<Wire> {
+  const socket = connect(
+    'path' in address
+      ? { path: address.path }
+      : { host: address.host, port: address.port, noDelay: options.noDelay },
+  );
+  const wire = wireOf(socket, address);
+  try {
+    const scratch = new Uint8Array(0);
+    while (socket.connecting) {
+      wire.send(scratch, 0, 0);
+      await patience.pause();
+    }
+    wire.send(scratch, 0, 0);
+    return wire;
+  } catch (cause) {
+    socket.destroy();
+    throw cannotConnect(address, cause);
+  }
+}
+
+function wireOf(socket: Socket, address: SocketAddress): StreamWire {
+  return new StreamWire(
+    socket,
+    'path' in address ? address.path : `${socket.remoteAddress ?? address.host}:${socket.remotePort ?? address.port}`,
+  );
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
