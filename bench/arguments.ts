@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+
+/** The benchmarks that there are. */
+export const BENCHMARKS = ['rtt'] as const;
+export type Benchmark = (typeof BENCHMARKS)[number];
+
+export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE]
+
+benchmarks
+  rtt          round trips of mixed small messages: our transports, their floors, and peers
+
+options
+  --quick      under 45 seconds, with fewer and shorter measurements
+  --json FILE  also write the results as JSON; '-' is standard output, and the table goes to standard error
+  --help       this text
+`;
+
+export interface RunRequest {
+  readonly kind: 'run';
+  readonly benchmark: Benchmark;
+  readonly quick: boolean;
+  /** Where the JSON goes, '-' for standard output; undefined for nowhere. */
+  readonly json: string | undefined;
+}
+
+export type Request =
+  | RunRequest
+  | { readonly kind: 'help' }
+  | { readonly kind: 'misuse'; readonly message: string };
+
+/** `words` are those after the program's name. */
+export function parseArguments(words: readonly string[]): Request {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(words);
+  } catch (error) {
+    return { kind: 'misuse', message: (error as Error).message };
+  }
+  const { values, positionals } = parsed;
+  if (values.help) return { kind: 'help' };
+  const [name, ...more] = positionals;
+  if (name === undefined)
+    return { kind: 'misuse', message: `which benchmark? There is: ${BENCHMARKS.join(', ')}` };
+  const benchmark = BENCHMARKS.find((each) => each === name);
+  if (benchmark === undefined) {
+    return { kind: 'misuse', message: `there is no benchmark '${name}', only: ${BENCHMARKS.join(', ')}` };
+  }
+  if (more.length > 0)
+    return { kind: 'misuse', message: `one benchmark at a time, got also '${more.join(' ')}'` };
+  if (values.json === '') return { kind: 'misuse', message: "--json needs the name of a file, or '-'" };
+  return { kind: 'run', benchmark, quick: values.quick, json: values.json };
+}
+
+function parse(words: readonly string[]) {
+  return parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+}

@@ -1,0 +1,43 @@
+/**
+ * What must not outlive the bench: child processes and temporary folders. They are ended and removed when their
+ * subject stops, and otherwise here, when this process ends, be it by an error or by an interrupt.
+ */
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const pending = new Set<() => void>();
+
+/** Ends this process, and with it all that is registered, when it is interrupted. */
+export function exitOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  }
+  process.once('exit', () => {
+    for (const clean of pending) clean();
+  });
+}
+
+/** Starts a program that is killed, at the latest, when this process ends. */
+export function spawnOwned(command: string, words: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(command, words, { stdio });
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  pending.add(kill);
+  child.once('exit', () => pending.delete(kill));
+  child.once('error', () => pending.delete(kill));
+  return child;
+}
+
+/** Creates a folder that is removed, at the latest, when this process ends. `remove` may be called twice. */
+export function temporaryFolder(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'tcpshm-bench-'));
+  const remove = (): void => {
+    pending.delete(remove);
+    rmSync(path, { recursive: true, force: true });
+  };
+  pending.add(remove);
+  return { path, remove };
+}

@@ -1,0 +1,46 @@
+/** Where a run took place: what a reader needs to compare it with another. */
+import { readFileSync } from 'node:fs';
+import { arch, availableParallelism, loadavg, platform, cpus as processors, release, type } from 'node:os';
+import { canPin } from './pinning.js';
+import type { CpuPair } from './subject.js';
+
+export interface Environment {
+  readonly benchmark: string;
+  readonly quick: boolean;
+  readonly date: string;
+  /** Version of this package. */
+  readonly version: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly platform: string;
+  readonly kernel: string;
+  readonly cpu: string;
+  /** Processors that this process may use. */
+  readonly cores: number;
+  readonly compiler: string;
+  /** Processors that the two sides of each measurement are pinned to. */
+  readonly cpus: CpuPair;
+  /** Whether our transports and the peers could be pinned. */
+  readonly pinned: boolean;
+  /** Of the last minute before the run: above 0 the machine has other work. */
+  readonly loadAverage: number;
+}
+
+export function describeEnvironment(
+  run: Pick<Environment, 'benchmark' | 'quick' | 'compiler' | 'cpus'>,
+): Environment {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return {
+    ...run,
+    date: new Date().toISOString(),
+    version: (JSON.parse(manifest) as { version: string }).version,
+    node: process.version,
+    v8: process.versions.v8,
+    platform: `${platform()} ${arch()}`,
+    kernel: `${type()} ${release()}`,
+    pinned: canPin(),
+    cpu: processors()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    loadAverage: Math.round((loadavg()[0] as number) * 100) / 100,
+  };
+}

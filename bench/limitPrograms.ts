@@ -1,0 +1,95 @@
+/** The C programs in `limits/`: compiled when needed, run as probes. They time their batches themselves. */
+import { once } from 'node:events';
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { spawnOwned } from './cleanup.js';
+import { mean, median } from './statistics.js';
+import type { CpuPair, Limit } from './subject.js';
+
+const SOURCES = fileURLToPath(new URL('../../bench/limits/', import.meta.url));
+const BUILD = fileURLToPath(new URL('../../bench/build/', import.meta.url));
+const FLAGS = ['-O2', '-std=c11', '-Wall', '-pthread'];
+
+const PROGRAMS: Record<Limit, string> = {
+  'core-to-core': 'core_to_core',
+  'tcp-loopback': 'tcp_loopback',
+};
+
+export interface LimitProbe {
+  /** Mean round trip of each batch, in nanoseconds. */
+  readonly samples: readonly number[];
+  readonly mean: number;
+  readonly p50: number;
+}
+
+/** Compiles what is older than its source, and returns the name of the compiler. Throws where there is none. */
+export async function compileLimits(): Promise<string> {
+  const compiler = await findCompiler();
+  await mkdir(BUILD, { recursive: true });
+  const headers = (await readdir(SOURCES)).filter((name) => name.endsWith('.h'));
+  for (const file of Object.values(PROGRAMS)) {
+    const inputs = [`${file}.c`, ...headers].map((name) => SOURCES + name);
+    const program = BUILD + file;
+    const newest = Math.max(...(await Promise.all(inputs.map(modified))));
+    if ((await modified(program)) > newest) continue;
+    // Under a name of its own first: another bench may be running the old one.
+    const fresh = `${program}.${process.pid}`;
+    await run(compiler.command, [...FLAGS, '-o', fresh, inputs[0] as string]);
+    await rename(fresh, program);
+  }
+  return compiler.version;
+}
+
+/** Runs a limit for `batches` batches of `batch` round trips, or `limitMs` where that is shorter. */
+export async function probe(
+  limit: Limit,
+  cpus: CpuPair,
+  batch: number,
+  batches: number,
+  limitMs: number,
+): Promise<LimitProbe> {
+  const words = [...cpus, batches, batch, limitMs].map(String);
+  const { samplesNs } = JSON.parse(await run(BUILD + PROGRAMS[limit], words)) as { samplesNs: number[] };
+  return { samples: samplesNs, mean: mean(samplesNs), p50: median(samplesNs) };
+}
+
+async function findCompiler(): Promise<{ readonly command: string; readonly version: string }> {
+  const { CC: wanted } = process.env;
+  const candidates = wanted ? [wanted] : ['cc', 'gcc', 'clang'];
+  for (const command of candidates) {
+    try {
+      const [version] = (await run(command, ['--version'])).split('\n');
+      return { command, version: version ?? command };
+    } catch {
+      // not this one
+    }
+  }
+  throw new Error(
+    `no C compiler found (tried ${candidates.join(', ')}): the floors that everything is compared with are small` +
+      ' C programs. Install gcc or clang, or name a compiler in the environment variable CC.',
+  );
+}
+
+async function modified(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
+/** Standard output of a program. Throws, with what it said, when it fails. */
+async function run(command: string, words: readonly string[]): Promise<string> {
+  const child = spawnOwned(command, words, ['ignore', 'pipe', 'pipe']);
+  let output = '';
+  let complaint = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text;
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  if (code !== 0) throw new Error(`${command} ended with ${signal ?? code}: ${complaint.trim()}`);
+  return output;
+}

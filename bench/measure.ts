@@ -1,0 +1,104 @@
+/**
+ * One measurement of one started subject, in two passes:
+ *
+ * 1. tinybench times batches of round trips. A sample is the mean round trip of a batch, so that reading the clock
+ *    is not what is measured.
+ * 2. A histogram of single round trips, the clock read around each. That costs about as much as a quarter of a
+ *    round trip through shared memory, nothing is subtracted, and the report states it.
+ */
+import { performance } from 'node:perf_hooks';
+import { build, type Histogram } from 'hdr-histogram-js';
+import { Bench } from 'tinybench';
+import { median } from './statistics.js';
+import type { RoundTrip } from './subject.js';
+
+export interface Measurement {
+  /** Mean round trip of each batch, in nanoseconds. */
+  readonly samples: readonly number[];
+  /** Single round trips in nanoseconds, each with one reading of the clock in it. */
+  readonly single: Histogram;
+}
+
+export interface Effort {
+  readonly warmUpMs: number;
+  readonly batchesMs: number;
+  readonly singleMs: number;
+}
+
+const NS_PER_MS = 1e6;
+const MIN_BATCHES = 20;
+
+/** `batch` is how many round trips are timed together. */
+export async function measure(
+  name: string,
+  started: RoundTrip,
+  batch: number,
+  effort: Effort,
+): Promise<Measurement> {
+  const samples = await timeBatches(name, started, batch, effort);
+  const single = emptyHistogram();
+  if (started.asynchronous) await timeSingleAwaited(started, effort.singleMs, single);
+  else timeSingle(started, effort.singleMs, single);
+  return { samples, single };
+}
+
+/** Values up to a second, each with an error of a thousandth at the most. */
+export function emptyHistogram(): Histogram {
+  return build({ highestTrackableValue: 1e9, numberOfSignificantValueDigits: 3, autoResize: true });
+}
+
+/** What one reading of the clock costs, in nanoseconds. */
+export function clockNs(): number {
+  const costs: number[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    const before = performance.now();
+    costs.push((performance.now() - before) * NS_PER_MS);
+  }
+  return median(costs);
+}
+
+async function timeBatches(
+  name: string,
+  started: RoundTrip,
+  batch: number,
+  effort: Effort,
+): Promise<number[]> {
+  const bench = new Bench({
+    time: effort.batchesMs,
+    iterations: MIN_BATCHES,
+    warmupTime: effort.warmUpMs,
+    warmupIterations: 1,
+    retainSamples: true,
+    throws: true,
+  });
+  bench.add(name, () => started.roundTrips(batch), {
+    async: started.asynchronous,
+    beforeEach: () => started.between?.(),
+  });
+  const [task] = started.asynchronous ? await bench.run() : bench.runSync();
+  const result = task?.result;
+  if (result?.state !== 'completed' || result.latency.samples === undefined) {
+    throw new Error(`${name} was not measured to its end: ${result?.state}`);
+  }
+  return result.latency.samples.map((ms) => (ms * NS_PER_MS) / batch);
+}
+
+function timeSingle(started: RoundTrip, forMs: number, into: Histogram): void {
+  const end = performance.now() + forMs;
+  for (let before = 0; before < end; ) {
+    started.between?.();
+    before = performance.now();
+    started.roundTrips(1);
+    into.recordValue(Math.round((performance.now() - before) * NS_PER_MS));
+  }
+}
+
+async function timeSingleAwaited(started: RoundTrip, forMs: number, into: Histogram): Promise<void> {
+  const end = performance.now() + forMs;
+  for (let before = 0; before < end; ) {
+    started.between?.();
+    before = performance.now();
+    await started.roundTrips(1);
+    into.recordValue(Math.round((performance.now() - before) * NS_PER_MS));
+  }
+}

@@ -1,0 +1,112 @@
+/** What a run leaves: the shape of the JSON, and how its entries are made. */
+import type { Histogram } from 'hdr-histogram-js';
+import type { Environment } from './environment.js';
+import { median, type Summary, summarize } from './statistics.js';
+import type { Limit } from './subject.js';
+
+export interface Report {
+  readonly environment: Environment;
+  readonly results: readonly Result[];
+  /** What could not be measured, and why. */
+  readonly failed: readonly Failure[];
+  readonly warnings: readonly string[];
+}
+
+/** `mean` to `max` are those of the batches: a sample is the mean round trip of `batch` round trips. */
+export interface Result extends Summary {
+  readonly name: string;
+  readonly unit: 'ns';
+  /** Round trips that were timed. */
+  readonly n: number;
+  /** Round trips in a sample. */
+  readonly batch: number;
+  /** Samples that were taken. */
+  readonly samples: number;
+  /** How often the measurement was begun anew, with a fresh echo; only those that settled are counted. */
+  readonly slices: number;
+  /** This compared with its floor; for a busy polling subject, with the probes around its own slices. */
+  readonly ratio?: Ratio;
+  /** Single round trips, each with one reading of the clock (`clock`) in it. */
+  readonly single?: Single;
+  /** The probes around no slice agreed, so that this figure belongs to no one state of the machine. */
+  readonly unsettled?: true;
+}
+
+export interface Ratio {
+  /** Name of the floor: 'limit/core-to-core'. */
+  readonly to: string;
+  readonly mean: number;
+  readonly p50: number;
+}
+
+export interface Single extends Summary {
+  readonly n: number;
+  readonly clock: number;
+}
+
+export interface Failure {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** Makes a result of the samples of its slices. Times are kept to a tenth of a nanosecond. */
+export function makeResult(name: string, batch: number, slices: readonly (readonly number[])[]): Result {
+  const samples = slices.flat();
+  return {
+    name,
+    unit: 'ns',
+    n: samples.length * batch,
+    ...tenths(summarize(samples)),
+    batch,
+    samples: samples.length,
+    slices: slices.length,
+  };
+}
+
+export function makeSingle(histogram: Histogram, clock: number): Single {
+  return {
+    n: histogram.totalCount,
+    clock: tenth(clock),
+    ...tenths({
+      mean: histogram.mean,
+      p50: histogram.getValueAtPercentile(50),
+      p99: histogram.getValueAtPercentile(99),
+      p999: histogram.getValueAtPercentile(99.9),
+      max: histogram.maxValue,
+    }),
+  };
+}
+
+interface Centre {
+  readonly mean: number;
+  readonly p50: number;
+}
+
+/** Compares each slice with the probes around it; the median of these ratios is that of the subject. */
+export function makeRatio(
+  limit: Limit,
+  slices: readonly { readonly subject: Centre; readonly probes: readonly Centre[] }[],
+): Ratio {
+  const ratio = (field: keyof Centre): number =>
+    hundredth(
+      median(
+        slices.map(({ subject, probes }) => {
+          const floor = probes.reduce((sum, probe) => sum + probe[field], 0) / probes.length;
+          return subject[field] / floor;
+        }),
+      ),
+    );
+  return { to: `limit/${limit}`, mean: ratio('mean'), p50: ratio('p50') };
+}
+
+function tenths({ mean, p50, p99, p999, max }: Summary): Summary {
+  return { mean: tenth(mean), p50: tenth(p50), p99: tenth(p99), p999: tenth(p999), max: tenth(max) };
+}
+
+function tenth(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function hundredth(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,46 @@
+/**
+ * What can be measured: the one adapter through which each transport of ours and every competitor runs, so that
+ * all of them move the same messages, are driven by the same loop and are reported in the same way.
+ */
+
+/** The floors that a subject can be compared with; each is a program in `limits/`. */
+export const LIMITS = ['core-to-core', 'tcp-loopback'] as const;
+export type Limit = (typeof LIMITS)[number];
+
+/** Which processor the measuring side is to run on, and which the echo. */
+export type CpuPair = readonly [near: number, far: number];
+
+export interface Subject {
+  /** As in the report: 'rtt/shm', 'peer/net-tcp'. */
+  readonly name: string;
+  /** The floor of what carries the messages. */
+  readonly limit: Limit;
+  /**
+   * Threads that never sleep while this is measured. Above the number of cores they take turns, and the figures
+   * say nothing; with 0 the figures are those of waking up, and do not move with the distance between two cores.
+   */
+  readonly busyThreads: number;
+  /** Round trips that are timed together. A multiple of four, so that every batch has the same mix of sizes. */
+  readonly batch: number;
+  /**
+   * Starts the echo in its own thread or process, where it pins itself to the far processor, and connects to it.
+   * The calling thread is pinned to the near one, by the caller, once that is done.
+   */
+  start(cpus: CpuPair): Promise<RoundTrip>;
+}
+
+/** A started subject. Belongs to the thread that started it. */
+export interface RoundTrip {
+  /** Whether `roundTrips` gives a promise, always, or never. */
+  readonly asynchronous: boolean;
+  /**
+   * Sends `count` messages of `mix.ts`, each when the one before it has come back, and verifies what came back.
+   * Numbering goes on from call to call. Throws, or rejects, at the first message that is wrong, and when the echo
+   * is gone.
+   */
+  roundTrips(count: number): void | Promise<void>;
+  /** What must happen now and then but is no part of a round trip (heartbeats). Called between batches, untimed. */
+  between?(): void;
+  /** Ends the echo and leaves nothing behind. Twice is harmless. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,44 @@
+import { expect } from 'chai';
+import { parseArguments } from '../../bench/arguments.js';
+
+const misuse = (...words: string[]): string => {
+  const request = parseArguments(words);
+  if (request.kind !== 'misuse') throw new Error(`taken as ${JSON.stringify(request)}`);
+  return request.message;
+};
+
+describe('arguments of the bench', () => {
+  it('name a benchmark', () => {
+    expect(parseArguments(['rtt'])).to.deep.equal({
+      kind: 'run',
+      benchmark: 'rtt',
+      quick: false,
+      json: undefined,
+    });
+  });
+
+  it('have options before or after it', () => {
+    const expected = { kind: 'run', benchmark: 'rtt', quick: true, json: 'out.json' };
+    expect(parseArguments(['rtt', '--quick', '--json', 'out.json'])).to.deep.equal(expected);
+    expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
+  });
+
+  it('send the JSON to standard output with a dash', () => {
+    expect(parseArguments(['rtt', '--json', '-'])).to.include({ json: '-' });
+  });
+
+  it('ask for help, with or without a benchmark', () => {
+    expect(parseArguments(['--help'])).to.deep.equal({ kind: 'help' });
+    expect(parseArguments(['rtt', '--help'])).to.deep.equal({ kind: 'help' });
+  });
+
+  it('are refused with the reason when they cannot be understood', () => {
+    expect(misuse()).to.match(/which benchmark\?.*rtt/);
+    expect(misuse('fly')).to.match(/no benchmark 'fly'.*rtt/);
+    expect(misuse('rtt', 'again')).to.match(/one benchmark at a time.*again/);
+    expect(misuse('rtt', '--fast')).to.match(/--fast/);
+    expect(misuse('rtt', '--json')).to.match(/--json/);
+    expect(misuse('rtt', '--json', '')).to.match(/--json needs/);
+    expect(misuse('rtt', '--quick=yes')).to.match(/--quick/);
+  });
+});

@@ -1,0 +1,99 @@
+import { expect } from 'chai';
+import { emptyHistogram } from '../../bench/measure.js';
+import { makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
+import { formatReport, formatTime } from '../../bench/table.js';
+
+const report: Report = {
+  environment: {
+    benchmark: 'rtt',
+    quick: true,
+    date: '2030-01-01T00:00:00.000Z',
+    version: '1.2.3',
+    node: 'v20.19.0',
+    v8: '11.3',
+    platform: 'linux x64',
+    kernel: 'Linux 6',
+    cpu: 'A processor',
+    cores: 2,
+    compiler: 'cc 12',
+    cpus: [0, 1],
+    pinned: true,
+    loadAverage: 0,
+  },
+  results: [
+    makeResult('limit/core-to-core', 1000, [[100, 120]]),
+    {
+      ...makeResult('rtt/shm', 1000, [[200], [220]]),
+      ratio: { to: 'limit/core-to-core', mean: 1.91, p50: 2 },
+      unsettled: true,
+    },
+  ],
+  failed: [{ name: 'peer/other', reason: 'it is not there' }],
+  warnings: ['the machine is busy'],
+};
+
+describe('report of the bench', () => {
+  it('has the promised fields for each result, over the samples of all its slices', () => {
+    expect(makeResult('rtt/shm', 1000, [[200.04, 240], [220.06]])).to.deep.equal({
+      name: 'rtt/shm',
+      unit: 'ns',
+      n: 3000,
+      mean: 220,
+      p50: 220.1,
+      p99: 240,
+      p999: 240,
+      max: 240,
+      batch: 1000,
+      samples: 3,
+      slices: 2,
+    });
+  });
+
+  it('compares each slice with the probes around it, and takes the median slice', () => {
+    const slice = (subject: number, before: number, after: number) => ({
+      subject: { mean: subject, p50: subject / 2 },
+      probes: [
+        { mean: before, p50: before },
+        { mean: after, p50: after },
+      ],
+    });
+    const slices = [slice(200, 90, 110), slice(900, 95, 105), slice(150, 100, 100)];
+    expect(makeRatio('core-to-core', slices)).to.deep.equal({ to: 'limit/core-to-core', mean: 2, p50: 1 });
+  });
+
+  it('summarizes single round trips, and states the cost of the clock', () => {
+    const histogram = emptyHistogram();
+    for (let ns = 1; ns <= 1000; ns++) histogram.recordValue(ns);
+    expect(makeSingle(histogram, 33.33)).to.deep.equal({
+      n: 1000,
+      clock: 33.3,
+      mean: 500.5,
+      p50: 500,
+      p99: 990,
+      p999: 999,
+      max: 1000,
+    });
+  });
+
+  it('survives JSON', () => {
+    expect(JSON.parse(JSON.stringify(report))).to.deep.equal(report);
+  });
+
+  it('prints every result, what failed, and the warnings', () => {
+    const text = formatReport(report);
+    expect(text).to.match(/tcpshm 1\.2\.3 rtt \(quick\).*v20\.19\.0/);
+    expect(text).to.match(/limit\/core-to-core .* 110 ns .* 2,000\n/);
+    expect(text).to.match(/rtt\/shm \(unsettled\) .* 210 ns .* 1\.91 +2\.00 /);
+    expect(text).to.include('not measured: peer/other: it is not there');
+    expect(text).to.include('warning: the machine is busy');
+  });
+
+  it('prints times in a unit that keeps them short', () => {
+    expect([233.4, 9999, 59_120, 4_200_000].map(formatTime)).to.deep.equal([
+      '233 ns',
+      '9999 ns',
+      '59.1 µs',
+      '4.20 ms',
+    ]);
+  });
+});
