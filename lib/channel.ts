@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Connection } from './connection.js';
 import { TcpshmError } from './errors.js';
+import { DEFAULT_CAPACITY } from './ring/layout.js';
 import { checkCapacity } from './ring/memory.js';
 import { checkName, type Role } from './session/names.js';
 import { createShared, openShared, peerPresence } from './store/shared.js';
 import { PresenceLink } from './wire/link.js';
-
-/** Default capacity of a queue, in bytes. */
-export const DEFAULT_CAPACITY = 2 ** 20;
 
 export interface RingChannelOptions {
   /** Of each of the two queues: a power of two from 4096 to 2^30. Default 2^20. */

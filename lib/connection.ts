@@ -7,7 +7,7 @@ import type { DisconnectReason } from './session/disconnect.js';
 import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { Replication } from './session/replication.js';
-import { readSideState, type SideState } from './session/state.js';
+import { isFresh, readSideState, type SideState } from './session/state.js';
 import type { OpenSegment } from './store/openSegment.js';
 import type { Conversation } from './wire/conversation.js';
 import { type Link, WireLink } from './wire/link.js';
@@ -50,6 +50,7 @@ export class Connection {
   /** The link, if it moves the rings. */
   #pump: WireLink | null = null;
   #closed = false;
+  #everAttached = false;
   #loginData: Uint8Array = new Uint8Array(0);
 
   /** @internal */
@@ -153,15 +154,17 @@ export class Connection {
 
   /**
    * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
-   * next login, where it is kept in a file. The object is of no use afterwards. Twice is harmless.
+   * next login, where it is kept in a file; with `remove` it is deleted, for good. The object is of no use
+   * afterwards. Twice is harmless.
    */
-  close(): void {
+  close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#link?.close();
     this.#link = null;
     this.#pump = null;
-    this.#open.close();
+    if (options.remove) this.#open.remove();
+    else this.#open.close();
     this.#onClosed(this);
   }
 
@@ -189,14 +192,33 @@ export class Connection {
     return readSideState(this.#open.segment, this.#open.role);
   }
 
+  /** @internal The session by its id, and how this side has it. */
+  get mine(): { readonly sessionId: string; readonly state: SideState } {
+    return { sessionId: this.#open.segment.identity.sessionId, state: this.readState() };
+  }
+
+  /**
+   * @internal After a login that failed: a connection that was only made for it goes again, and the session with it
+   * if nothing was ever sent in it.
+   */
+  abandonLogin(): void {
+    if (!this.#closed && !this.#everAttached) this.close({ remove: isFresh(this.readState()) });
+  }
+
   /** @internal Shared memory: a link that tells of the peer. */
   attach(link: Link, loginData: Uint8Array): void {
+    this.#everAttached = true;
     this.#link = link;
     this.#loginData = loginData;
   }
 
   /** @internal Two copies: a link that keeps them equal, from where the peer has them. */
-  attachReplicated(talk: Conversation, options: LivenessOptions, peer: SideState, loginData: Uint8Array): void {
+  attachReplicated(
+    talk: Conversation,
+    options: LivenessOptions,
+    peer: SideState,
+    loginData: Uint8Array,
+  ): void {
     const { segment, role } = this.#open;
     const acknowledger = this.#acknowledger as RingConsumer;
     acknowledger.popUpTo(peer.popped.position | 0, this.#producer.published);
@@ -253,6 +275,9 @@ export class Connection {
   }
 
   #closedError(): TcpshmError {
-    return new TcpshmError('ERR_CLOSED', `the connection of '${this.localName}' to '${this.remoteName}' is closed`);
+    return new TcpshmError(
+      'ERR_CLOSED',
+      `the connection of '${this.localName}' to '${this.remoteName}' is closed`,
+    );
   }
 }

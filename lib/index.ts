@@ -1,5 +1,13 @@
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
+export { Client, type ClientOptions, type ConnectOptions } from './client.js';
 export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
+export type { Login, LoginDecision } from './login/serverLogin.js';
+export type { CapacityOption, PeerOptions } from './options.js';
+export { IDLE_STRATEGIES, type IdleStrategy, type RunOptions } from './poll/drive.js';
 export type { Message } from './ring/message.js';
+export { type ListenOptions, Server, type ServerOptions } from './server.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
+export type { Transport } from './session/loginMessages.js';
+export type { Point, SequenceNumbers, SideState } from './session/state.js';
+export type { Address } from './wire/wire.js';

@@ -102,7 +102,7 @@ export class RingConsumer {
       throw new TcpshmError('ERR_NO_MESSAGE', 'pop() needs a message: front() gave none');
     this.#commit(advance(this.#position, this.#length), this.#popped + 1);
     this.#length = 0;
-    this.message.wrap(0, 0, 0);
+    this.message.expire();
     if (distance(this.#reclaimed, this.#position) >= this.#reclaimBytes || this.#words[WAITING] !== 0)
       this.reclaim();
   }

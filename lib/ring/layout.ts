@@ -47,6 +47,7 @@ export const PADDING_KIND = PADDING_FLAG << 16;
 
 export const MIN_CAPACITY = 4096;
 export const MAX_CAPACITY = 2 ** 30;
+export const DEFAULT_CAPACITY = 2 ** 20;
 export const MAX_TYPE = 0xffff;
 
 /** Largest payload in a ring of this capacity: a quarter, so that it always fits an empty ring, wherever it wraps. */

@@ -26,12 +26,17 @@ export class Message {
     this.view = memory.view;
   }
 
-  /** Moves the flyweight: for the ring that owns it. */
+  /** @internal Moves the flyweight: for the ring that owns it. */
   wrap(offset: number, size: number, type: number): this {
     this.#offset = offset;
     this.#size = size;
     this.#type = type;
     return this;
+  }
+
+  /** @internal Takes the payload away, so that nothing touches what may be another message by now. */
+  expire(): void {
+    this.#size = 0;
   }
 
   /** Where the payload starts in `view`, a multiple of 8. */

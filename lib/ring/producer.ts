@@ -79,7 +79,7 @@ export class RingProducer {
     const padding = length > room ? room : 0;
     if (distance(position, this.#limit) < padding + length && !this.#findRoom(padding + length)) {
       this.#length = 0;
-      this.message.wrap(0, 0, 0);
+      this.message.expire();
       return null;
     }
     this.#padding = padding;
@@ -100,7 +100,7 @@ export class RingProducer {
       this.#published = this.#position;
       this.#pushed++;
       this.#length = 0;
-      this.message.wrap(0, 0, 0);
+      this.message.expire();
       return;
     }
     this.pushMore();
@@ -115,7 +115,7 @@ export class RingProducer {
     this.#batched++;
     this.#padding = 0;
     this.#length = 0;
-    this.message.wrap(0, 0, 0);
+    this.message.expire();
   }
 
   /** Publishes the open batch, if there is one: for when it must go out without a further message. */

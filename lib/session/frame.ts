@@ -185,7 +185,10 @@ export class FrameReader {
     if (this.#kind === FrameKind.data) {
       this.sink.dataBegins(words[at + POSITION] as number, length);
     } else if (this.#kind < 1 || this.#kind > LAST_KIND) {
-      throw new TcpshmError('ERR_PROTOCOL', `a frame's kind must be from 1 to ${LAST_KIND}, got ${this.#kind}`);
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `a frame's kind must be from 1 to ${LAST_KIND}, got ${this.#kind}`,
+      );
     } else if (length > MAX_CONTROL_BYTES) {
       throw new TcpshmError(
         'ERR_PROTOCOL',

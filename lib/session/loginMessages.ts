@@ -2,7 +2,7 @@
  * The four messages of a login and the refusal, as bytes. All that arrives is untrusted: each field is bounded when
  * it is read, and a field that is not as it must be is an ERR_PROTOCOL that names it.
  */
-import { TcpshmError, type ErrorCode, ERROR_CODES } from '../errors.js';
+import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
 import { isName } from './names.js';
 import type { Point, SideState } from './state.js';
 
@@ -116,7 +116,11 @@ export function decodeWelcome(bytes: Uint8Array): Welcome {
 }
 
 export function encodeAttach(attach: Attach): Uint8Array {
-  return new Writer().u32(OUTCOMES.indexOf(attach.outcome)).text(attach.sessionId).state(attach.state).finish();
+  return new Writer()
+    .u32(OUTCOMES.indexOf(attach.outcome))
+    .text(attach.sessionId)
+    .state(attach.state)
+    .finish();
 }
 
 export function decodeAttach(bytes: Uint8Array): Attach {
@@ -129,7 +133,10 @@ export function decodeAttach(bytes: Uint8Array): Attach {
 }
 
 export function encodeReject(reject: Reject): Uint8Array {
-  return new Writer().text(reject.code).text(reject.reason.slice(0, MAX_REASON_BYTES / 4)).finish();
+  return new Writer()
+    .text(reject.code)
+    .text(reject.reason.slice(0, MAX_REASON_BYTES / 4))
+    .finish();
 }
 
 export function decodeReject(bytes: Uint8Array): Reject {
@@ -218,7 +225,8 @@ class Reader {
 
   sessionId(): string {
     const id = this.text('session id', 16);
-    if (!/^[0-9a-f]{16}$/.test(id)) throw this.#bad('session id', '16 hexadecimal digits', JSON.stringify(id));
+    if (!/^[0-9a-f]{16}$/.test(id))
+      throw this.#bad('session id', '16 hexadecimal digits', JSON.stringify(id));
     return id;
   }
 
@@ -260,6 +268,9 @@ class Reader {
   }
 
   #bad(field: string, expected: string, got: string): TcpshmError {
-    return new TcpshmError('ERR_PROTOCOL', `${this.#what} is not valid: expected ${field} to be ${expected}, got ${got}`);
+    return new TcpshmError(
+      'ERR_PROTOCOL',
+      `${this.#what} is not valid: expected ${field} to be ${expected}, got ${got}`,
+    );
   }
 }

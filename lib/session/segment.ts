@@ -87,14 +87,18 @@ export function formatSegment(buffer: ArrayBufferLike, identity: Identity): void
  */
 export function readIdentity(buffer: ArrayBufferLike, where: string): Identity | null {
   const wrong = (what: string, expected: string | number, got: string | number): TcpshmError =>
-    new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: expected ${what} ${expected}, got ${got}`);
+    new TcpshmError(
+      'ERR_SEGMENT',
+      `${where} is not a usable segment: expected ${what} ${expected}, got ${got}`,
+    );
   if (buffer.byteLength < RINGS) throw wrong('a size of at least', RINGS, `${buffer.byteLength} bytes`);
   const bytes = Buffer.from(buffer as ArrayBuffer, 0, RINGS);
   const words = new Uint32Array(buffer, 0, RINGS >> 2);
   const version = Atomics.load(words, VERSION >> 2);
   const magic = bytes.toString('latin1', MAGIC, MAGIC + MAGIC_TEXT.length);
   if (version === 0 && (magic === MAGIC_TEXT || bytes.every((byte) => byte === 0))) return null;
-  if (magic !== MAGIC_TEXT) throw wrong('it to start with', JSON.stringify(MAGIC_TEXT), JSON.stringify(magic));
+  if (magic !== MAGIC_TEXT)
+    throw wrong('it to start with', JSON.stringify(MAGIC_TEXT), JSON.stringify(magic));
   const order = words[BYTE_ORDER >> 2] as number;
   if (order === BYTE_ORDER_SWAPPED) throw wrong('the byte order of', 'this machine', 'the other one');
   if (version !== LAYOUT_VERSION) throw wrong('layout version', LAYOUT_VERSION, version);
@@ -115,7 +119,11 @@ export function readIdentity(buffer: ArrayBufferLike, where: string): Identity |
     checkCapacity(identity.clientToServer, `capacity client→server of ${where}`);
     checkCapacity(identity.serverToClient, `capacity server→client of ${where}`);
   } catch (cause) {
-    throw new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: ${(cause as Error).message}`, cause);
+    throw new TcpshmError(
+      'ERR_SEGMENT',
+      `${where} is not a usable segment: ${(cause as Error).message}`,
+      cause,
+    );
   }
   const size = segmentBytes(identity);
   if (buffer.byteLength !== size) throw wrong('a size of', size, `${buffer.byteLength} bytes`);

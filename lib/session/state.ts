@@ -52,11 +52,19 @@ export function isFresh(state: SideState): boolean {
  * acknowledged ≤ popped ≤ received ≤ pushed, in positions as in sequences, and within one capacity.
  */
 export function canBothBeTrue(a: SideState, b: SideState, aToB: number, bToA: number): boolean {
-  return inOrder(a.acknowledged, b.popped, b.received, a.pushed, aToB) &&
-    inOrder(b.acknowledged, a.popped, a.received, b.pushed, bToA);
+  return (
+    inOrder(a.acknowledged, b.popped, b.received, a.pushed, aToB) &&
+    inOrder(b.acknowledged, a.popped, a.received, b.pushed, bToA)
+  );
 }
 
-function inOrder(acknowledged: Point, popped: Point, received: Point, pushed: Point, capacity: number): boolean {
+function inOrder(
+  acknowledged: Point,
+  popped: Point,
+  received: Point,
+  pushed: Point,
+  capacity: number,
+): boolean {
   const points = [acknowledged, popped, received, pushed];
   for (let i = 1; i < points.length; i++) {
     const behind = points[i - 1] as Point;

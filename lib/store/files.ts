@@ -10,22 +10,13 @@ import {
   type Identity,
   readIdentity,
   Segment,
-  segmentBytes,
   SUPERBLOCK_BYTES,
+  segmentBytes,
 } from '../session/segment.js';
 import type { OpenSegment } from './openSegment.js';
 
 /** Locked by whoever has a side open: one byte of the file for each. The lock goes with the process. */
 const LOCK_BYTE = { client: 0, server: 1 } as const;
-
-/** A session file that this process holds one side of. */
-export interface SegmentFile extends OpenSegment {
-  readonly path: string;
-  /** Whether the other side is open, in whatever process. Of shared segments; a journal has one side. */
-  isPeerOpen(): boolean;
-  /** Closes it and deletes the file: for good. */
-  remove(): void;
-}
 
 /** Creates a folder that is the caller's alone, with the folders above it, where they do not exist. */
 export function ensureFolder(path: string): string {
@@ -72,7 +63,7 @@ export function removeIfEmpty(...folders: readonly string[]): void {
  * never finished, which is removed). Throws ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when
  * the file is not the session expected, ERR_FILE when it cannot be opened safely.
  */
-export function openSegmentFile(path: string, role: Role, expected: Partial<Identity>): SegmentFile | null {
+export function openSegmentFile(path: string, role: Role, expected: Partial<Identity>): OpenSegment | null {
   const file = map(path, false, SUPERBLOCK_BYTES);
   if (file === null) return null;
   try {
@@ -95,7 +86,7 @@ export function openSegmentFile(path: string, role: Role, expected: Partial<Iden
  * Creates a session file, its whole size reserved, and opens a side of it. Throws ERR_NO_SPACE when the file system
  * is full, ERR_FILE when the file exists or cannot be made; nothing is left behind then.
  */
-export function createSegmentFile(path: string, role: Role, identity: Identity): SegmentFile {
+export function createSegmentFile(path: string, role: Role, identity: Identity): OpenSegment {
   const file = map(path, true, segmentBytes(identity)) as MappedFile;
   try {
     lock(file, role);
@@ -108,25 +99,17 @@ export function createSegmentFile(path: string, role: Role, identity: Identity):
   }
 }
 
-class OpenFile implements SegmentFile {
+class OpenFile implements OpenSegment {
   readonly segment: Segment;
   readonly role: Role;
-  readonly path: string;
+  readonly where: string;
   readonly #file: MappedFile;
 
   constructor(file: MappedFile, role: Role, identity: Identity) {
     this.segment = new Segment(file.buffer, identity);
     this.role = role;
-    this.path = file.path;
+    this.where = file.path;
     this.#file = file;
-  }
-
-  get where(): string {
-    return this.path;
-  }
-
-  isPeerOpen(): boolean {
-    return this.#file.isLocked(LOCK_BYTE[this.role === 'client' ? 'server' : 'client'], 1);
   }
 
   close(): void {
@@ -135,7 +118,7 @@ class OpenFile implements SegmentFile {
 
   remove(): void {
     this.#file.close();
-    unlinkSync(this.path);
+    unlinkSync(this.where);
   }
 }
 

@@ -9,4 +9,6 @@ export interface OpenSegment {
   readonly where: string;
   /** Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. */
   close(): void;
+  /** The same, and deletes what it is kept in: for good. */
+  remove(): void;
 }

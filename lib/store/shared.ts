@@ -2,7 +2,14 @@ import { TcpshmError } from '../errors.js';
 import { nativeOrNull } from '../memory/native.js';
 import { otherRole, type Role } from '../session/names.js';
 import { leaveSide, Presence, takeSide } from '../session/presence.js';
-import { checkIdentity, formatSegment, type Identity, readIdentity, Segment, segmentBytes } from '../session/segment.js';
+import {
+  checkIdentity,
+  formatSegment,
+  type Identity,
+  readIdentity,
+  Segment,
+  segmentBytes,
+} from '../session/segment.js';
 import type { OpenSegment } from './openSegment.js';
 
 /** Makes a segment in memory that the threads of this process can share. */
@@ -21,7 +28,10 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
   const where = 'shared memory';
   const identity = readIdentity(buffer, where);
   if (identity === null) {
-    throw new TcpshmError('ERR_SEGMENT', `${where} is not a usable segment: expected a superblock, got zeroes`);
+    throw new TcpshmError(
+      'ERR_SEGMENT',
+      `${where} is not a usable segment: expected a superblock, got zeroes`,
+    );
   }
   checkIdentity(identity, expected, where);
   const segment = new Segment(buffer, identity);
@@ -34,17 +44,13 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
   }
   const cancel = markWhenThreadEnds(word);
   let open = true;
-  return {
-    segment,
-    role,
-    where,
-    close() {
-      if (!open) return;
-      open = false;
-      cancel();
-      leaveSide(word);
-    },
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    cancel();
+    leaveSide(word);
   };
+  return { segment, role, where, close, remove: close };
 }
 
 /** The presence word of the other side. */
@@ -66,5 +72,5 @@ function markWhenThreadEnds(word: Int32Array): () => void {
 export function createPrivate(identity: Identity, role: Role): OpenSegment {
   const buffer = new ArrayBuffer(segmentBytes(identity));
   formatSegment(buffer, identity);
-  return { segment: new Segment(buffer, identity), role, where: 'memory', close() {} };
+  return { segment: new Segment(buffer, identity), role, where: 'memory', close() {}, remove() {} };
 }

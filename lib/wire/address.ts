@@ -22,22 +22,39 @@ export async function resolveHost(host: string): Promise<string> {
 export function checkAddress(address: SocketAddress): void {
   if ('path' in address) {
     if (typeof address.path === 'string' && address.path !== '') return;
-    throw new TcpshmError('ERR_OPTION', `path must be the path of a Unix socket, got ${JSON.stringify(address.path)}`);
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `path must be the path of a Unix socket, got ${JSON.stringify(address.path)}`,
+    );
   }
   if (typeof address.host !== 'string' || address.host === '') {
-    throw new TcpshmError('ERR_OPTION', `host must be a name or an address, got ${JSON.stringify(address.host)}`);
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `host must be a name or an address, got ${JSON.stringify(address.host)}`,
+    );
   }
   if (!Number.isInteger(address.port) || address.port < 0 || address.port > 65535) {
-    throw new TcpshmError('ERR_OPTION', `port must be an integer from 0 to 65535, got ${String(address.port)}`);
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `port must be an integer from 0 to 65535, got ${String(address.port)}`,
+    );
   }
 }
 
 export function cannotConnect(address: SocketAddress, cause: unknown): TcpshmError {
   if (cause instanceof TcpshmError) return cause;
-  return new TcpshmError('ERR_CONNECT', `cannot connect to ${shownAddress(address)}: ${(cause as Error).message}`, cause);
+  return new TcpshmError(
+    'ERR_CONNECT',
+    `cannot connect to ${shownAddress(address)}: ${(cause as Error).message}`,
+    cause,
+  );
 }
 
 export function cannotListen(address: SocketAddress, cause: unknown): TcpshmError {
   if (cause instanceof TcpshmError) return cause;
-  return new TcpshmError('ERR_LISTEN', `cannot listen on ${shownAddress(address)}: ${(cause as Error).message}`, cause);
+  return new TcpshmError(
+    'ERR_LISTEN',
+    `cannot listen on ${shownAddress(address)}: ${(cause as Error).message}`,
+    cause,
+  );
 }

@@ -3,7 +3,13 @@ import type { Block } from '../memory/copy.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { DisconnectReason } from '../session/disconnect.js';
-import { controlFrame, FrameKind, FrameReader, type FrameSink, MAX_CARRY_BYTES } from '../session/frame.js';
+import {
+  controlFrame,
+  FrameKind,
+  type FrameReader,
+  type FrameSink,
+  MAX_CARRY_BYTES,
+} from '../session/frame.js';
 import { Liveness, type LivenessOptions } from '../session/liveness.js';
 import { Presence } from '../session/presence.js';
 import type { Replication } from '../session/replication.js';
@@ -132,7 +138,8 @@ export class WireLink implements Link, FrameSink {
     this.#ended = 'closed by peer';
     try {
       // Only between frames: in the middle of one, the end of the stream must say it.
-      if (this.#replication === null || !this.#replication.sending) this.#wire.send(GOODBYE, 0, GOODBYE.length);
+      if (this.#replication === null || !this.#replication.sending)
+        this.#wire.send(GOODBYE, 0, GOODBYE.length);
     } catch {
       // The wire is broken, so the peer knows, or will by its timeout.
     }
@@ -180,7 +187,10 @@ export class WireLink implements Link, FrameSink {
   dataBegins(position: number, length: number): void {
     if (this.#replication !== null) this.#replication.dataBegins(position, length);
     else if (length !== 0) {
-      throw new TcpshmError('ERR_PROTOCOL', `expected no data on the control connection of a shared segment, got ${length} bytes`);
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `expected no data on the control connection of a shared segment, got ${length} bytes`,
+      );
     }
   }
 
@@ -194,7 +204,10 @@ export class WireLink implements Link, FrameSink {
 
   control(kind: FrameKind): void {
     if (kind !== FrameKind.goodbye) {
-      throw new TcpshmError('ERR_PROTOCOL', `expected data or a goodbye after the login, got a frame of kind ${kind}`);
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `expected data or a goodbye after the login, got a frame of kind ${kind}`,
+      );
     }
     this.#end('closed by peer', null);
   }
@@ -224,7 +237,8 @@ export class PresenceLink implements Link {
   poll(): void {
     const presence = Atomics.load(this.#peer, 0);
     const present = presence === Presence.open;
-    if (this.#present && !present) this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
+    if (this.#present && !present)
+      this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
     else this.#ended = null;
     this.#present = present;
   }

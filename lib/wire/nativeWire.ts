@@ -29,12 +29,17 @@ export async function listenNative(address: SocketAddress, options: SocketOption
 }
 
 /** Connects a native socket. Throws ERR_CONNECT. */
-export async function connectNative(address: SocketAddress, options: SocketOptions, patience: Patience): Promise<Wire> {
+export async function connectNative(
+  address: SocketAddress,
+  options: SocketOptions,
+  patience: Patience,
+): Promise<Wire> {
   let socket: NativeSocket | null = null;
   try {
-    socket = 'path' in address
-      ? native().connectUnix(address.path)
-      : native().connectTcp(await resolveHost(address.host), address.port);
+    socket =
+      'path' in address
+        ? native().connectUnix(address.path)
+        : native().connectTcp(await resolveHost(address.host), address.port);
     while (!socket.connected()) await patience.pause();
     configure(socket, address, options);
     return socket;
@@ -46,7 +51,8 @@ export async function connectNative(address: SocketAddress, options: SocketOptio
 
 async function bind(address: SocketAddress): Promise<NativeSocket> {
   try {
-    if (!('path' in address)) return native().listenTcp(await resolveHost(address.host), address.port, BACKLOG);
+    if (!('path' in address))
+      return native().listenTcp(await resolveHost(address.host), address.port, BACKLOG);
     try {
       return native().listenUnix(address.path, BACKLOG);
     } catch (error) {
@@ -81,5 +87,9 @@ function configure(socket: NativeSocket, address: SocketAddress, options: Socket
 
 /** For messages: what the native module threw, as an error of this library. */
 export function brokenWire(wire: Wire, cause: unknown): TcpshmError {
-  return new TcpshmError('ERR_SYSTEM', `the connection to ${shownAddress(wire)} broke: ${(cause as Error).message}`, cause);
+  return new TcpshmError(
+    'ERR_SYSTEM',
+    `the connection to ${shownAddress(wire)} broke: ${(cause as Error).message}`,
+    cause,
+  );
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { cannotConnect, cannotListen, type SocketAddress } from './address.js';
 import type { SocketOptions } from './nativeWire.js';
 import type { Listener, Patience, Wire } from './wire.js';
@@ -102,7 +102,9 @@ export class StreamWire implements Wire {
 /** Listens with node:net. Throws ERR_LISTEN. */
 export async function listenNet(address: SocketAddress, options: SocketOptions): Promise<Listener> {
   const waiting: Wire[] = [];
-  const server = createServer({ noDelay: options.noDelay }, (socket) => waiting.push(wireOf(socket, address)));
+  const server = createServer({ noDelay: options.noDelay }, (socket) =>
+    waiting.push(wireOf(socket, address)),
+  );
   try {
     server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port });
     await once(server, 'listening');
@@ -110,7 +112,8 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
     throw cannotListen(address, cause);
   }
   return {
-    address: 'path' in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
+    address:
+      'path' in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
     accept: () => waiting.shift() ?? null,
     async close() {
       for (const wire of waiting.splice(0)) wire.close();
@@ -120,7 +123,11 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
 }
 
 /** Connects with node:net. Throws ERR_CONNECT. */
-export async function connectNet(address: SocketAddress, options: SocketOptions, patience: Patience): Promise<Wire> {
+export async function connectNet(
+  address: SocketAddress,
+  options: SocketOptions,
+  patience: Patience,
+): Promise<Wire> {
   const socket = connect(
     'path' in address
       ? { path: address.path }
@@ -144,7 +151,9 @@ export async function connectNet(address: SocketAddress, options: SocketOptions,
 function wireOf(socket: Socket, address: SocketAddress): StreamWire {
   return new StreamWire(
     socket,
-    'path' in address ? address.path : `${socket.remoteAddress ?? address.host}:${socket.remotePort ?? address.port}`,
+    'path' in address
+      ? address.path
+      : `${socket.remoteAddress ?? address.host}:${socket.remotePort ?? address.port}`,
   );
 }
 

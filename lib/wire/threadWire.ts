@@ -15,20 +15,56 @@ interface Knock {
 }
 
 /**
- * A wire between two threads of this process, for logins: a BroadcastChannel that only the two know. It can be
- * polled without the event loop, and carries shared memory beside its bytes.
+ * A BroadcastChannel that can be polled. When the event loop turns it hands its messages to the listener, whether or
+ * not somebody polls, so there is one that keeps them; when the event loop does not turn, they are fetched.
+ */
+class Mailbox<T> {
+  readonly #channel: BroadcastChannel;
+  readonly #received: T[] = [];
+
+  constructor(name: string) {
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = (event: unknown) => {
+      this.#received.push((event as { data: T }).data);
+    };
+    this.#channel.unref();
+  }
+
+  /** The next message; undefined when there is none. */
+  take(): T | undefined {
+    if (this.#received.length > 0) return this.#received.shift();
+    return (receiveMessageOnPort(this.#channel as unknown as MessagePort) as { message: T } | undefined)
+      ?.message;
+  }
+
+  post(message: T): void {
+    this.#channel.postMessage(message);
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+/**
+ * A wire between two threads of this process, for logins: a channel that only the two know. Carries shared memory
+ * beside its bytes.
  */
 export class ThreadWire implements Wire {
-  readonly #channel: BroadcastChannel;
+  readonly #mailbox: Mailbox<Parcel>;
+  /** Whether the peer listens: what is posted before that is lost. */
+  #ready: boolean;
   #rest: Uint8Array | null = null;
   #remoteThread: number;
   #memory: SharedArrayBuffer | null = null;
   #toShare: SharedArrayBuffer | undefined;
 
-  constructor(name: string, remoteThread: number) {
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.unref();
-    this.#remoteThread = remoteThread;
+  /** With `remoteThread` the peer is there already, and is told so; else this waits to be told. */
+  constructor(name: string, remoteThread?: number) {
+    this.#mailbox = new Mailbox(name);
+    this.#remoteThread = remoteThread ?? -1;
+    this.#ready = remoteThread !== undefined;
+    if (this.#ready) this.send(new Uint8Array(0), 0, 0);
   }
 
   /** The memory that came with what was received last. */
@@ -42,20 +78,22 @@ export class ThreadWire implements Wire {
   }
 
   send(a: Uint8Array, aStart: number, aLength: number): number {
+    if (!this.#ready) return 0;
     const bytes = a.slice(aStart, aStart + aLength);
     const parcel: Parcel = { bytes, thread: threadId };
-    this.#channel.postMessage(this.#toShare === undefined ? parcel : { ...parcel, memory: this.#toShare });
+    this.#mailbox.post(this.#toShare === undefined ? parcel : { ...parcel, memory: this.#toShare });
     this.#toShare = undefined;
     return aLength;
   }
 
   receive(into: Uint8Array, start: number, length: number): number {
     if (this.#rest === null) {
-      const received = receiveMessageOnPort(this.#channel as unknown as MessagePort) as { message: Parcel } | undefined;
-      if (received === undefined) return 0;
-      this.#rest = received.message.bytes;
-      this.#remoteThread = received.message.thread;
-      if (received.message.memory !== undefined) this.#memory = received.message.memory;
+      const parcel = this.#mailbox.take();
+      if (parcel === undefined) return 0;
+      this.#ready = true;
+      this.#rest = parcel.bytes;
+      this.#remoteThread = parcel.thread;
+      if (parcel.memory !== undefined) this.#memory = parcel.memory;
     }
     const part = this.#rest.subarray(0, length);
     into.set(part, start);
@@ -68,25 +106,24 @@ export class ThreadWire implements Wire {
   }
 
   close(): void {
-    this.#channel.close();
+    this.#mailbox.close();
   }
 }
 
 /** Listens to clients in all threads of this process, under the server's name. */
 export function listenThreads(serverName: string): Listener {
-  const channel = new BroadcastChannel(channelName(serverName));
-  channel.unref();
+  const knocks = new Mailbox<Knock>(channelName(serverName));
   let open = true;
   return {
     address: { transport: 'inproc' },
     accept() {
-      const received = receiveMessageOnPort(channel as unknown as MessagePort) as { message: Knock } | undefined;
-      return received === undefined ? null : new ThreadWire(received.message.channel, received.message.thread);
+      const knock = knocks.take();
+      return knock === undefined ? null : new ThreadWire(knock.channel, knock.thread);
     },
     async close() {
       if (!open) return;
       open = false;
-      channel.close();
+      knocks.close();
     },
   };
 }
@@ -94,10 +131,9 @@ export function listenThreads(serverName: string): Listener {
 /** Connects to the server of that name in whatever thread of this process. Nobody answers when there is none. */
 export function connectThreads(serverName: string): ThreadWire {
   const channel = channelName(`${serverName}/${randomUUID()}`);
-  const wire = new ThreadWire(channel, -1);
-  const knock: Knock = { channel, thread: threadId };
+  const wire = new ThreadWire(channel);
   const server = new BroadcastChannel(channelName(serverName));
-  server.postMessage(knock);
+  server.postMessage({ channel, thread: threadId } satisfies Knock);
   server.close();
   return wire;
 }

@@ -1,0 +1,156 @@
+import type { Connection } from '../connection.js';
+import { TcpshmError } from '../errors.js';
+import { reconcile } from '../session/agreement.js';
+import { FrameKind } from '../session/frame.js';
+import type { LivenessOptions } from '../session/liveness.js';
+import {
+  decodeReject,
+  decodeWelcome,
+  encodeAttach,
+  encodeHello,
+  type Hello,
+  type Welcome,
+} from '../session/loginMessages.js';
+import { FRESH_STATE, type SequenceNumbers, type SideState } from '../session/state.js';
+import { openSegmentFile } from '../store/files.js';
+import type { OpenSegment } from '../store/openSegment.js';
+import { openShared, peerPresence } from '../store/shared.js';
+import { Conversation } from '../wire/conversation.js';
+import { PresenceLink } from '../wire/link.js';
+import { sharedMemoryOf } from '../wire/threadWire.js';
+import type { Wire } from '../wire/wire.js';
+
+/** What a login needs of its client. */
+export interface LoginGuest {
+  readonly liveness: LivenessOptions;
+  /** The connection of an earlier login to this server, if it was not closed. */
+  known(welcome: Welcome): Connection | null;
+  /** Makes a connection of a session. */
+  connection(open: OpenSegment, welcome: Welcome): Connection;
+  /** The session of a journal, if there is one. */
+  find(welcome: Welcome): OpenSegment | null;
+  begin(welcome: Welcome): OpenSegment;
+  /** The positions of both sides cannot both be true. */
+  mismatch(connection: Connection, numbers: SequenceNumbers): void;
+}
+
+/** The client's side of a login over a wire that is connected. */
+export class ClientLogin {
+  readonly #talk: Conversation;
+  readonly #guest: LoginGuest;
+  #hello: Hello;
+  #connection: Connection | null = null;
+  #welcome: Welcome | null = null;
+  #done = false;
+
+  constructor(wire: Wire, hello: Hello, guest: LoginGuest) {
+    this.#hello = hello;
+    this.#guest = guest;
+    this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
+    this.#talk.say(FrameKind.hello, encodeHello(hello));
+  }
+
+  /** Takes what has come: the connection once it is complete, else null. Throws why it failed. */
+  poll(): Connection | null {
+    if (!this.#talk.poll() && !this.#done) {
+      throw new TcpshmError('ERR_CONNECT', 'the server hung up during the login, without a reason');
+    }
+    return this.#done ? this.#connection : null;
+  }
+
+  /** Ends a login that failed: nothing that it made stays. */
+  abandon(): void {
+    this.#talk.wire.close();
+    this.#connection?.abandonLogin();
+  }
+
+  #handle(kind: FrameKind, payload: Uint8Array): void {
+    if (kind === FrameKind.reject) {
+      const { code, reason } = decodeReject(payload);
+      throw new TcpshmError(code, `the server refused the login: ${reason}`);
+    }
+    if (kind === FrameKind.welcome && this.#welcome === null) this.#onWelcome(decodeWelcome(payload));
+    else if (kind === FrameKind.attached && this.#welcome !== null) this.#onAttached(this.#welcome);
+    else throw new TcpshmError('ERR_PROTOCOL', `expected the reply to a login, got a frame of kind ${kind}`);
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    if (this.#hello.server !== '' && this.#hello.server !== welcome.server) {
+      throw new TcpshmError(
+        'ERR_LOGIN_REJECTED',
+        `expected the server '${this.#hello.server}', got '${welcome.server}'`,
+      );
+    }
+    this.#welcome = welcome;
+    if (welcome.transport === 'tcp') this.#attachJournal(welcome);
+    else this.#attachMemory(welcome);
+  }
+
+  #attachMemory(welcome: Welcome): void {
+    try {
+      this.#connection =
+        this.#guest.known(welcome) ?? this.#guest.connection(this.#openMemory(welcome), welcome);
+    } catch (error) {
+      if (this.#hello.transport !== 'auto') throw error;
+      // The boot is the same but the memory is not to be had (another container, another user): over tcp then.
+      this.#welcome = null;
+      this.#say('cannot share memory', welcome, FRESH_STATE);
+      this.#hello = { ...this.#hello, transport: 'tcp' };
+      this.#talk.say(FrameKind.hello, encodeHello(this.#hello));
+      return;
+    }
+    this.#say('attached', welcome, this.#connection.readState());
+  }
+
+  #openMemory(welcome: Welcome): OpenSegment {
+    const expected = { client: this.#hello.client, server: welcome.server, sessionId: welcome.sessionId };
+    if (welcome.transport === 'inproc')
+      return openShared(sharedMemoryOf(this.#talk.wire), 'client', expected);
+    const open = openSegmentFile(welcome.path, 'client', expected);
+    if (open !== null) return open;
+    throw new TcpshmError('ERR_FILE', `the server's segment ${welcome.path} is not on this host`);
+  }
+
+  #attachJournal(welcome: Welcome): void {
+    const known = this.#guest.known(welcome);
+    const found = known?.open ?? this.#guest.find(welcome);
+    this.#connection = known ?? (found === null ? null : this.#guest.connection(found, welcome));
+    const mine = this.#connection?.mine ?? null;
+    const decision = reconcile(mine, welcome);
+    if (decision === 'mismatch') {
+      const state = mine?.state ?? FRESH_STATE;
+      this.#say('mismatch', welcome, state);
+      const connection = this.#connection ?? this.#guest.connection(this.#guest.begin(welcome), welcome);
+      this.#connection = connection;
+      this.#guest.mismatch(connection, { local: state, remote: welcome.state });
+      throw new TcpshmError(
+        'ERR_SEQUENCE_MISMATCH',
+        `the positions of '${this.#hello.client}' and '${welcome.server}' cannot both be true:` +
+          ` ${JSON.stringify({ local: state, remote: welcome.state })}`,
+      );
+    }
+    if (decision === 'begin') {
+      this.#connection?.close({ remove: true });
+      this.#connection = this.#guest.connection(this.#guest.begin(welcome), welcome);
+    }
+    this.#say('attached', welcome, (this.#connection as Connection).readState());
+  }
+
+  #say(outcome: 'attached' | 'mismatch' | 'cannot share memory', welcome: Welcome, state: SideState): void {
+    const { sessionId } = welcome;
+    this.#talk.say(FrameKind.attach, encodeAttach({ outcome, sessionId, state }));
+  }
+
+  #onAttached(welcome: Welcome): void {
+    const connection = this.#connection as Connection;
+    const { liveness } = this.#guest;
+    if (welcome.transport === 'tcp')
+      connection.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
+    else if (welcome.transport === 'shm') connection.attachShared(this.#talk, liveness, welcome.reply);
+    else {
+      connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'client')), welcome.reply);
+      this.#talk.wire.close();
+    }
+    this.#done = true;
+  }
+}

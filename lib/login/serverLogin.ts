@@ -1,0 +1,206 @@
+import type { Connection } from '../connection.js';
+import { TcpshmError } from '../errors.js';
+import { type Agreement, agree, type ServerTerms } from '../session/agreement.js';
+import { FrameKind } from '../session/frame.js';
+import {
+  type Attach,
+  decodeAttach,
+  decodeHello,
+  encodeReject,
+  encodeWelcome,
+  type Hello,
+  type Reject,
+  type Transport,
+} from '../session/loginMessages.js';
+import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
+import { peerPresence } from '../store/shared.js';
+import { Conversation } from '../wire/conversation.js';
+import { PresenceLink } from '../wire/link.js';
+import { ThreadWire } from '../wire/threadWire.js';
+import type { Wire } from '../wire/wire.js';
+
+/** What a client says of itself, for `acceptLogin` to decide on. */
+export interface Login {
+  /** The client's name. */
+  readonly name: string;
+  readonly transport: Transport;
+  /** Where it comes from: '127.0.0.1:80', a path, or a thread. */
+  readonly address: string;
+  /** Its user data. */
+  readonly data: Uint8Array;
+}
+
+/** The decision: the group that polls the connection and user data for the client, or why not. */
+export type LoginDecision =
+  | { readonly group: number; readonly reply?: Uint8Array }
+  | { readonly reject: string };
+
+/** What a login needs of its server. */
+export interface LoginHost {
+  readonly terms: Omit<ServerTerms, 'overThreads'>;
+  /** Asks the user, and checks the limits. */
+  decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject;
+  /** The client's session, found or begun. Throws ERR_ALREADY_CONNECTED while it is live, and what opening throws. */
+  session(client: string, agreement: Agreement): Connection;
+  /** The memory of a session between threads. */
+  memoryOf(client: string): SharedArrayBuffer;
+  /** The login is complete and its link is attached. */
+  admit(connection: Connection, group: number): void;
+  /** The positions of both sides cannot both be true. */
+  mismatch(connection: Connection, numbers: SequenceNumbers): void;
+  /** The login failed for this error. */
+  failed(error: TcpshmError): void;
+}
+
+/** A session that was offered to the client, until it says whether it attached. */
+interface Offer {
+  readonly hello: Hello;
+  readonly connection: Connection;
+  readonly group: number;
+}
+
+/** The server's side of one login: from the first byte of a client to its attached connection. */
+export class ServerLogin {
+  readonly #host: LoginHost;
+  readonly #wire: Wire;
+  readonly #talk: Conversation;
+  #offer: Offer | null = null;
+  #over = false;
+
+  constructor(wire: Wire, host: LoginHost) {
+    this.#host = host;
+    this.#wire = wire;
+    this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
+  }
+
+  /** Takes what has come. False once it is over, one way or the other. */
+  poll(): boolean {
+    try {
+      if (!this.#talk.poll()) this.#abandon();
+    } catch (error) {
+      this.fail(error instanceof TcpshmError ? error : this.#broken(error));
+    }
+    return !this.#over;
+  }
+
+  /** Ends it for an error, which both sides are told. */
+  fail(error: TcpshmError): void {
+    if (this.#over) throw error;
+    this.#refuse({ code: error.code, reason: error.message });
+    this.#host.failed(error);
+  }
+
+  /** Ends it without a word. */
+  abandon(): void {
+    if (!this.#over) this.#abandon();
+  }
+
+  #handle(kind: FrameKind, payload: Uint8Array): void {
+    if (kind === FrameKind.hello && this.#offer === null) this.#onHello(decodeHello(payload));
+    else if (kind === FrameKind.attach && this.#offer !== null)
+      this.#onAttach(decodeAttach(payload), this.#offer);
+    else {
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `expected a ${this.#offer === null ? 'login' : 'reply to the offered session'}, got a frame of kind ${kind}`,
+      );
+    }
+  }
+
+  #onHello(hello: Hello): void {
+    const agreement = agree(hello, { ...this.#host.terms, overThreads: this.#wire instanceof ThreadWire });
+    if ('code' in agreement) return this.#refuse(agreement);
+    const decision = this.#host.decide({
+      name: hello.client,
+      transport: agreement.transport,
+      address: this.#wire.remoteAddress(),
+      data: hello.login,
+    });
+    if ('code' in decision) return this.#refuse(decision);
+    const connection = this.#session(hello, agreement);
+    const { segment, where } = connection.open;
+    this.#offer = { hello, connection, group: decision.group };
+    if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
+    this.#talk.say(
+      FrameKind.welcome,
+      encodeWelcome({
+        server: this.#host.terms.name,
+        transport: connection.transport,
+        sessionId: segment.identity.sessionId,
+        clientToServer: segment.identity.clientToServer,
+        serverToClient: segment.identity.serverToClient,
+        path: connection.transport === 'shm' ? where : '',
+        state: connection.readState(),
+        reply: decision.reply,
+      }),
+    );
+  }
+
+  /** The client's session; over tcp where 'auto' cannot have shared memory. */
+  #session(hello: Hello, agreement: Agreement): Connection {
+    try {
+      return this.#host.session(hello.client, agreement);
+    } catch (error) {
+      const noMemory = error instanceof TcpshmError && ['ERR_NO_SPACE', 'ERR_FILE'].includes(error.code);
+      if (hello.transport !== 'auto' || agreement.transport !== 'shm' || !noMemory) throw error;
+      return this.#host.session(hello.client, { ...agreement, transport: 'tcp' });
+    }
+  }
+
+  #onAttach(attach: Attach, offer: Offer): void {
+    const { connection, hello } = offer;
+    if (attach.outcome === 'cannot share memory') {
+      this.#offer = null;
+      connection.abandonLogin();
+      return;
+    }
+    const local = connection.readState();
+    const { clientToServer, serverToClient, sessionId } = connection.open.segment.identity;
+    if (
+      attach.outcome === 'mismatch' ||
+      attach.sessionId !== sessionId ||
+      (connection.transport === 'tcp' && !canBothBeTrue(attach.state, local, clientToServer, serverToClient))
+    ) {
+      const numbers = { local, remote: attach.state };
+      this.#refuse({
+        code: 'ERR_SEQUENCE_MISMATCH',
+        reason: 'the positions of both sides cannot both be true',
+      });
+      this.#host.mismatch(connection, numbers);
+      return;
+    }
+    if (connection.transport === 'tcp')
+      connection.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
+    else if (connection.transport === 'shm')
+      connection.attachShared(this.#talk, this.#host.terms, hello.login);
+    else connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'server')), hello.login);
+    this.#over = true;
+    this.#offer = null;
+    this.#talk.say(FrameKind.attached, new Uint8Array(0));
+    if (connection.transport === 'inproc') this.#wire.close();
+    this.#host.admit(connection, offer.group);
+  }
+
+  #refuse(reject: Reject): void {
+    try {
+      this.#talk.say(FrameKind.reject, encodeReject(reject));
+    } catch {
+      // The client is gone: nobody to tell.
+    }
+    this.#abandon();
+  }
+
+  #abandon(): void {
+    this.#over = true;
+    this.#wire.close();
+    this.#offer?.connection.abandonLogin();
+  }
+
+  #broken(cause: unknown): TcpshmError {
+    return new TcpshmError(
+      'ERR_SYSTEM',
+      `login from ${this.#wire.remoteAddress()}: ${(cause as Error).message}`,
+      cause,
+    );
+  }
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { TcpshmError } from '../errors.js';
+import { nativeOrNull } from '../memory/native.js';
+import type { PeerSettings } from '../options.js';
+import { DEFAULT_CAPACITY } from '../ring/layout.js';
+import type { Transport } from '../session/loginMessages.js';
+import { journalFileName, type Role, segmentFileName } from '../session/names.js';
+import type { Capacities, Identity } from '../session/segment.js';
+import {
+  createSegmentFile,
+  ensureFolder,
+  ensureSharedFolder,
+  openSegmentFile,
+  removeIfEmpty,
+} from '../store/files.js';
+import type { OpenSegment } from '../store/openSegment.js';
+import { createPrivate, createShared, openShared } from '../store/shared.js';
+
+/** Where a peer's sessions are kept: finds, begins and removes them. */
+export class Sessions {
+  readonly #settings: PeerSettings;
+  readonly #role: Role;
+  /** Segments between threads, by the client's name: they live as long as the server. */
+  readonly #shared = new Map<string, SharedArrayBuffer>();
+  #sharedFolder: string | null = null;
+
+  constructor(settings: PeerSettings, role: Role) {
+    this.#settings = settings;
+    this.#role = role;
+  }
+
+  /** The session of two names if there is one, opened. Throws as `openSegmentFile` and `openShared` do. */
+  find(transport: Transport, client: string, server: string): OpenSegment | null {
+    if (transport === 'inproc') {
+      const memory = this.#shared.get(client);
+      return memory === undefined ? null : openShared(memory, this.#role, { client, server });
+    }
+    const path = this.#path(transport, client, server);
+    return path === null ? null : openSegmentFile(path, this.#role, { client, server });
+  }
+
+  /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */
+  begin(
+    transport: Transport,
+    client: string,
+    server: string,
+    capacities: Capacities,
+    sessionId = newId(),
+  ): OpenSegment {
+    const identity: Identity = {
+      client,
+      server,
+      sessionId,
+      bootId: bootId(),
+      clientToServer: capacities.clientToServer || DEFAULT_CAPACITY,
+      serverToClient: capacities.serverToClient || DEFAULT_CAPACITY,
+    };
+    if (transport === 'inproc') {
+      const memory = createShared(identity);
+      this.#shared.set(client, memory);
+      return openShared(memory, this.#role, identity);
+    }
+    const path = this.#path(transport, client, server);
+    return path === null
+      ? createPrivate(identity, this.#role)
+      : createSegmentFile(path, this.#role, identity);
+  }
+
+  /** The memory of a session between threads. */
+  memoryOf(client: string): SharedArrayBuffer {
+    return this.#shared.get(client) as SharedArrayBuffer;
+  }
+
+  /** Removes the folders in shared memory if no session is left in them. */
+  close(): void {
+    if (this.#sharedFolder !== null) removeIfEmpty(this.#sharedFolder, this.#settings.sharedDirectory);
+  }
+
+  /** Null for a session that has no file. */
+  #path(transport: Transport, client: string, server: string): string | null {
+    const { directory, sharedDirectory } = this.#settings;
+    if (transport === 'shm') {
+      const owner = directory === null ? server : ensureFolder(directory);
+      this.#sharedFolder = ensureSharedFolder(sharedDirectory, owner);
+      return join(this.#sharedFolder, segmentFileName(client, server));
+    }
+    if (directory === null || nativeOrNull() === null) return null;
+    return join(ensureFolder(directory), journalFileName(client, server, this.#role));
+  }
+}
+
+/** Throws ERR_CAPACITY when a session was begun with other capacities than wanted now. */
+export function checkCapacities(open: OpenSegment, wanted: Capacities): void {
+  for (const direction of ['clientToServer', 'serverToClient'] as const) {
+    const has = open.segment.identity[direction];
+    if (wanted[direction] !== 0 && wanted[direction] !== has) {
+      throw new TcpshmError(
+        'ERR_CAPACITY',
+        `the session in ${open.where} was begun with ${has} bytes ${direction}, wanted now are ${wanted[direction]}:` +
+          ' use the former, or begin a new session',
+      );
+    }
+  }
+}
+
+/** Id of this boot of the kernel, where processes can share segments; else empty. */
+export function bootId(): string {
+  return nativeOrNull()?.bootId() ?? '';
+}
+
+function newId(): string {
+  return randomBytes(8).toString('hex');
+}

@@ -1,0 +1,132 @@
+import { TcpshmError } from './errors.js';
+import { nativeOrNull } from './memory/native.js';
+import { checkCapacity } from './ring/memory.js';
+import { MAX_LOGIN_BYTES, type Transport } from './session/loginMessages.js';
+
+/** A capacity in bytes for all transports, or one for each. */
+export type CapacityOption = number | Partial<Readonly<Record<Transport, number>>>;
+
+/** What clients and servers have in common. Times are in milliseconds of the clock that `poll` is given. */
+export interface PeerOptions {
+  /**
+   * Folder of the session files, which make sessions survive their processes: created with mode 0700 if it does not
+   * exist, and must be the user's alone. Without it, sessions over tcp live as long as this object.
+   */
+  readonly directory?: string;
+  /** Folder for shared segments, of this user alone. Default /dev/shm/tcpshm-<uid>. */
+  readonly sharedDirectory?: string;
+  /** What moves the bytes of sockets: 'native' is polled and fast, 'net' is node:net. Default: native if it is there. */
+  readonly wire?: 'native' | 'net';
+  /** TCP_NODELAY: send small frames at once. Default true. */
+  readonly noDelay?: boolean;
+  /** A side that has sent nothing for so long sends a heartbeat. Default 3000. */
+  readonly heartbeatIntervalMs?: number;
+  /** A side that has received nothing for so long takes the connection for lost. Default 10000. */
+  readonly connectionTimeoutMs?: number;
+  /** How long a login may take. Default 3000. */
+  readonly loginTimeoutMs?: number;
+  /**
+   * Capacity of the queue that this side writes or reads: a power of two from 4096 to 2^30. Both sides must agree. A
+   * client's default is what the server says, a server's is 2^20. A session keeps the capacity that it began with.
+   */
+  readonly sendCapacityBytes?: CapacityOption;
+  readonly receiveCapacityBytes?: CapacityOption;
+}
+
+/** The same with nothing left open. */
+export interface PeerSettings {
+  readonly directory: string | null;
+  readonly sharedDirectory: string;
+  readonly wire: 'native' | 'net';
+  readonly noDelay: boolean;
+  readonly heartbeatIntervalMs: number;
+  readonly connectionTimeoutMs: number;
+  readonly loginTimeoutMs: number;
+  /** 0 where nothing was said. */
+  readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
+  readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
+}
+
+/** Checks all options before anything is opened. Throws ERR_OPTION or ERR_CAPACITY. */
+export function peerSettings(options: PeerOptions): PeerSettings {
+  const heartbeatIntervalMs = duration(options.heartbeatIntervalMs, 'heartbeatIntervalMs', 3000);
+  const connectionTimeoutMs = duration(options.connectionTimeoutMs, 'connectionTimeoutMs', 10000);
+  if (heartbeatIntervalMs >= connectionTimeoutMs) {
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `heartbeatIntervalMs must be less than connectionTimeoutMs, got ${heartbeatIntervalMs} and ${connectionTimeoutMs}`,
+    );
+  }
+  return {
+    directory: text(options.directory, 'directory') ?? null,
+    sharedDirectory:
+      text(options.sharedDirectory, 'sharedDirectory') ?? `/dev/shm/tcpshm-${process.geteuid?.() ?? 0}`,
+    wire: choice(options.wire, 'wire', ['native', 'net']) ?? (nativeOrNull() === null ? 'net' : 'native'),
+    noDelay: flag(options.noDelay, 'noDelay', true),
+    heartbeatIntervalMs,
+    connectionTimeoutMs,
+    loginTimeoutMs: duration(options.loginTimeoutMs, 'loginTimeoutMs', 3000),
+    sendCapacityBytes: capacities(options.sendCapacityBytes, 'sendCapacityBytes'),
+    receiveCapacityBytes: capacities(options.receiveCapacityBytes, 'receiveCapacityBytes'),
+  };
+}
+
+export function duration(value: unknown, what: string, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `${what} must be a positive number of milliseconds, got ${String(value)}`,
+  );
+}
+
+export function count(value: unknown, what: string, fallback: number, least = 1): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value;
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `${what} must be an integer of at least ${least}, got ${String(value)}`,
+  );
+}
+
+export function flag(value: unknown, what: string, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw new TcpshmError('ERR_OPTION', `${what} must be true or false, got ${String(value)}`);
+}
+
+export function choice<const T extends string>(
+  value: unknown,
+  what: string,
+  values: readonly T[],
+): T | undefined {
+  if (value === undefined || values.includes(value as T)) return value as T | undefined;
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `${what} must be one of ${values.join(', ')}, got ${JSON.stringify(value)}`,
+  );
+}
+
+export function text(value: unknown, what: string): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value as string | undefined;
+  throw new TcpshmError('ERR_OPTION', `${what} must be a text, got ${JSON.stringify(value)}`);
+}
+
+/** User data of a login or of its reply. */
+export function loginBytes(value: unknown, what: string): Uint8Array {
+  if (value === undefined) return new Uint8Array(0);
+  if (value instanceof Uint8Array && value.length <= MAX_LOGIN_BYTES) return value;
+  const got = value instanceof Uint8Array ? `${value.length} bytes` : typeof value;
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `${what} must be a Uint8Array of at most ${MAX_LOGIN_BYTES} bytes, got ${got}`,
+  );
+}
+
+function capacities(option: CapacityOption | undefined, what: string): Record<Transport, number> {
+  const one = (transport: Transport): number => {
+    const value = typeof option === 'object' ? option[transport] : option;
+    return value === undefined ? 0 : checkCapacity(value, what);
+  };
+  return { inproc: one('inproc'), shm: one('shm'), tcp: one('tcp') };
+}

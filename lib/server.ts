@@ -1,0 +1,342 @@
+import { Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from './connection.js';
+import { TcpshmError } from './errors.js';
+import { type Login, type LoginDecision, type LoginHost, ServerLogin } from './login/serverLogin.js';
+import { bootId, checkCapacities, Sessions } from './login/sessions.js';
+import { count, loginBytes, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
+import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import type { Agreement } from './session/agreement.js';
+import type { Reject, Transport } from './session/loginMessages.js';
+import { checkName } from './session/names.js';
+import type { SequenceNumbers } from './session/state.js';
+import { checkAddress } from './wire/address.js';
+import { listenNative } from './wire/nativeWire.js';
+import { listenNet } from './wire/netWire.js';
+import { listenThreads } from './wire/threadWire.js';
+import type { Address, Listener } from './wire/wire.js';
+
+export interface ServerOptions extends PeerOptions, ConnectionHandlers {
+  /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
+  readonly name: string;
+  /** Groups that connections are polled in, and how many may be connected in each. */
+  readonly groups?: {
+    /** Default 1. */
+    readonly count?: number;
+    /** Over shared memory (processes and threads), in each group. Default 1024. */
+    readonly shmConnections?: number;
+    /** Over tcp, in each group. Default 1024. */
+    readonly tcpConnections?: number;
+  };
+  /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
+  readonly maxPendingLogins?: number;
+  /** Decides about a client. Default: group 0. */
+  acceptLogin?(login: Login): LoginDecision;
+  /** A client is logged in, for the first time or again. */
+  onConnection?(connection: Connection): void;
+  /** What the client has of the session and what this side has cannot both be true. It was refused, nothing changed. */
+  onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
+  /** A login failed for an error: of a client, of the network, or of a session file. */
+  onError?(error: TcpshmError): void;
+}
+
+/** Where to listen: a port of TCP (0 for any free one), a Unix socket, or for the threads of this process. */
+export type ListenOptions =
+  | { readonly host?: string; readonly port: number }
+  | { readonly path: string }
+  | { readonly transport: 'inproc' };
+
+/** A connection that is polled, and in which group. */
+interface Member {
+  readonly connection: Connection;
+  readonly group: number;
+}
+
+/**
+ * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
+ * `pollControl`, `pollTcp` and `pollShm` apart, or by `run`. Takes no thread, no timer and, unless `now` is left out,
+ * no time. Belongs to one thread.
+ */
+export class Server implements Pollable {
+  readonly name: string;
+  readonly #options: ServerOptions;
+  readonly #settings: PeerSettings;
+  readonly #groups: number;
+  readonly #limits: { readonly shm: number; readonly tcp: number };
+  readonly #maxPendingLogins: number;
+  readonly #sessions: Sessions;
+  readonly #host: LoginHost;
+  readonly #listeners: Listener[] = [];
+  readonly #logins = new Map<ServerLogin, { since: number }>();
+  /** Every session that is open here, by client and transport, connected or not. */
+  readonly #connections = new Map<string, Connection>();
+  /** Those that are connected, by group; replaced on every change, so that a poll can go on over the old list. */
+  #shm: readonly (readonly Connection[])[];
+  #tcp: readonly (readonly Connection[])[];
+  #members: readonly Member[] = [];
+  #now = 0;
+  #closed = false;
+
+  /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
+  constructor(options: ServerOptions) {
+    this.name = checkName(options.name, 'name');
+    this.#options = options;
+    this.#settings = peerSettings(options);
+    this.#groups = count(options.groups?.count, 'groups.count', 1);
+    this.#limits = {
+      shm: count(options.groups?.shmConnections, 'groups.shmConnections', 1024, 0),
+      tcp: count(options.groups?.tcpConnections, 'groups.tcpConnections', 1024, 0),
+    };
+    this.#maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
+    this.#sessions = new Sessions(this.#settings, 'server');
+    this.#shm = Array.from({ length: this.#groups }, () => []);
+    this.#tcp = Array.from({ length: this.#groups }, () => []);
+    this.#host = {
+      terms: { ...this.#settings, name: this.name, bootId: bootId() },
+      decide: (login) => this.#decide(login),
+      session: (client, agreement) => this.#session(client, agreement),
+      memoryOf: (client) => this.#sessions.memoryOf(client),
+      admit: (connection, group) => this.#admit({ connection, group }),
+      mismatch: (connection, numbers) => {
+        this.#options.onSequenceMismatch?.(connection, numbers);
+        connection.abandonLogin();
+      },
+      failed: (error) => this.#options.onError?.(error),
+    };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** All sessions that are open here, connected or not. */
+  get connections(): readonly Connection[] {
+    return [...this.#connections.values()];
+  }
+
+  /**
+   * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
+   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED.
+   */
+  async listen(options: {
+    readonly host?: string;
+    readonly port: number;
+  }): Promise<{ host: string; port: number }>;
+  async listen(options: ListenOptions): Promise<Address>;
+  async listen(options: ListenOptions): Promise<Address> {
+    this.#throwIfClosed();
+    const listener = await this.#listen(options);
+    if (this.#closed) {
+      await listener.close();
+      this.#throwIfClosed();
+    }
+    this.#listeners.push(listener);
+    return listener.address;
+  }
+
+  /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
+  poll(now: number = performance.now()): void {
+    this.pollControl(now);
+    this.pollMessages(now);
+  }
+
+  /** Accepts, logs in, and keeps the connections over shared memory alive. */
+  pollControl(now: number = performance.now()): void {
+    this.#throwIfClosed();
+    this.#now = now;
+    for (const listener of this.#listeners) {
+      for (let wire = listener.accept(); wire !== null; wire = listener.accept()) {
+        this.#logins.set(new ServerLogin(wire, this.#host), { since: now });
+        if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
+      }
+    }
+    for (const [login, { since }] of this.#logins) {
+      if (!login.poll()) this.#logins.delete(login);
+      else if (now - since >= this.#settings.loginTimeoutMs) {
+        this.#logins.delete(login);
+        login.fail(
+          new TcpshmError(
+            'ERR_LOGIN_TIMEOUT',
+            `a login was not complete after ${this.#settings.loginTimeoutMs} ms`,
+          ),
+        );
+      }
+    }
+    for (const member of this.#members) {
+      const { connection } = member;
+      if (connection.transport !== 'tcp' && !connection.pollLink(now)) this.#disconnect(member, null);
+    }
+  }
+
+  /** Serves the connections over tcp of a group: receives, hands out messages, sends. */
+  pollTcp(now: number = performance.now(), group = 0): void {
+    const members = this.#tcp[group];
+    if (members === undefined) throw this.#noGroup(group);
+    for (const connection of members) {
+      const alive = connection.pollLink(now);
+      this.#deliver(connection);
+      if (!alive) this.#disconnected(connection);
+    }
+  }
+
+  /** Serves the connections over shared memory of a group: hands out messages. Needs no time and no system call. */
+  pollShm(group = 0): void {
+    const members = this.#shm[group];
+    if (members === undefined) throw this.#noGroup(group);
+    for (const connection of members) this.#deliver(connection);
+  }
+
+  /** All groups, once: what `run` calls in its inner loop. */
+  pollMessages(now: number): void {
+    for (let group = 0; group < this.#groups; group++) {
+      this.pollShm(group);
+      this.pollTcp(now, group);
+    }
+  }
+
+  /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
+  run(options?: RunOptions): Promise<void> {
+    return drive(this, options);
+  }
+
+  /**
+   * Ends all connections, telling the clients, and stops listening. Sessions stay for the next start, or go with
+   * `removeSessions`. Twice is harmless.
+   */
+  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const login of this.#logins.keys()) login.abandon();
+    this.#logins.clear();
+    for (const connection of this.connections) connection.close({ remove: options.removeSessions ?? false });
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    this.#sessions.close();
+  }
+
+  #listen(options: ListenOptions): Promise<Listener> | Listener {
+    if ('transport' in options) return listenThreads(this.name);
+    const address = 'path' in options ? options : { host: options.host ?? '127.0.0.1', port: options.port };
+    checkAddress(address);
+    return this.#settings.wire === 'native'
+      ? listenNative(address, this.#settings)
+      : listenNet(address, this.#settings);
+  }
+
+  #decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject {
+    const decision = this.#options.acceptLogin?.(login) ?? { group: 0 };
+    if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
+    const { group } = decision;
+    const kind = login.transport === 'tcp' ? 'tcp' : 'shm';
+    const members = (kind === 'tcp' ? this.#tcp : this.#shm)[group];
+    if (members === undefined) throw this.#noGroup(group);
+    if (members.length >= this.#limits[kind]) {
+      return {
+        code: 'ERR_LOGIN_REJECTED',
+        reason: `group ${group} has its ${this.#limits[kind]} ${kind} connections`,
+      };
+    }
+    return { group, reply: loginBytes(decision.reply, 'reply') };
+  }
+
+  #session(client: string, agreement: Agreement): Connection {
+    for (const member of this.#members) {
+      if (member.connection.remoteName !== client) continue;
+      // The old link may have ended without anyone having looked since.
+      if (member.connection.pollLink(this.#now)) {
+        throw new TcpshmError(
+          'ERR_ALREADY_CONNECTED',
+          `the client '${client}' is connected to '${this.name}' already, over ${member.connection.transport}`,
+        );
+      }
+      this.#disconnect(member, null);
+    }
+    const key = sessionKey(client, agreement.transport);
+    const known = this.#connections.get(key);
+    if (known !== undefined) {
+      checkCapacities(known.open, agreement);
+      return known;
+    }
+    const found = this.#sessions.find(agreement.transport, client, this.name);
+    const open = found ?? this.#sessions.begin(agreement.transport, client, this.name, agreement);
+    try {
+      checkCapacities(open, agreement);
+      const connection = new Connection(open, agreement.transport, (closed) => this.#forget(closed));
+      this.#connections.set(key, connection);
+      return connection;
+    } catch (error) {
+      open.close();
+      throw error;
+    }
+  }
+
+  #admit(member: Member): void {
+    this.#setMembers([...this.#members, member]);
+    this.#options.onConnection?.(member.connection);
+  }
+
+  #deliver(connection: Connection): void {
+    const { onMessage } = this.#options;
+    if (onMessage === undefined || connection.state === 'closed') return;
+    try {
+      connection.deliver(onMessage, MESSAGES_PER_POLL);
+    } catch (error) {
+      // What the peer wrote into the ring is its fault; what a handler throws is the caller's to see.
+      if (!(error instanceof TcpshmError) || error.code !== 'ERR_PROTOCOL') throw error;
+      this.#disconnected(connection, error);
+    }
+  }
+
+  #disconnected(connection: Connection, error: TcpshmError | null = null): void {
+    const member = this.#members.find((candidate) => candidate.connection === connection);
+    if (member !== undefined) this.#disconnect(member, error);
+  }
+
+  #disconnect(member: Member, error: TcpshmError | null): void {
+    const { connection } = member;
+    this.#setMembers(this.#members.filter((other) => other !== member));
+    const ended = connection.detach(error);
+    // What has arrived is the user's, before he hears of the end.
+    if (error === null && this.#options.onMessage !== undefined) {
+      connection.deliver(this.#options.onMessage, Number.POSITIVE_INFINITY);
+    }
+    this.#options.onDisconnect?.(connection, ended.reason, ended.error);
+  }
+
+  #forget(connection: Connection): void {
+    this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
+    this.#setMembers(this.#members.filter((member) => member.connection !== connection));
+  }
+
+  #setMembers(members: readonly Member[]): void {
+    const inGroup = (group: number, tcp: boolean): Connection[] =>
+      members
+        .filter((member) => member.group === group && (member.connection.transport === 'tcp') === tcp)
+        .map((member) => member.connection);
+    this.#members = members;
+    this.#shm = this.#shm.map((_, group) => inGroup(group, false));
+    this.#tcp = this.#tcp.map((_, group) => inGroup(group, true));
+  }
+
+  #dropOldestLogin(): void {
+    for (const login of this.#logins.keys()) {
+      this.#logins.delete(login);
+      login.fail(
+        new TcpshmError(
+          'ERR_LOGIN_TIMEOUT',
+          `more than ${this.#maxPendingLogins} logins are pending: the oldest goes`,
+        ),
+      );
+      return;
+    }
+  }
+
+  #noGroup(group: number): TcpshmError {
+    return new TcpshmError('ERR_OPTION', `group must be from 0 to ${this.#groups - 1}, got ${String(group)}`);
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
+  }
+}
+
+function sessionKey(client: string, transport: Transport): string {
+  return `${client}@${transport}`;
+}

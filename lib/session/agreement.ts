@@ -1,0 +1,107 @@
+import type { Hello, Reject, Transport, Welcome } from './loginMessages.js';
+import type { Capacities } from './segment.js';
+import { canBothBeTrue, isFresh, type SideState } from './state.js';
+
+/** What a server brings into a login, apart from the session. */
+export interface ServerTerms {
+  readonly name: string;
+  /** How the client came: threads of one process share memory, sockets may or may not. */
+  readonly overThreads: boolean;
+  /** Empty where segments cannot be shared between processes. */
+  readonly bootId: string;
+  readonly heartbeatIntervalMs: number;
+  readonly connectionTimeoutMs: number;
+  /** From the server's point of view; 0 where it does not care. */
+  readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
+  readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
+}
+
+/** What both sides agreed on. A capacity is 0 where neither cares. */
+export interface Agreement extends Capacities {
+  readonly transport: Transport;
+}
+
+/** Decides whether and on what terms a client can be served. */
+export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
+  if (hello.server !== '' && hello.server !== terms.name) {
+    return reject(
+      'ERR_LOGIN_REJECTED',
+      `the client wants the server '${hello.server}', this is '${terms.name}'`,
+    );
+  }
+  const transport = agreeTransport(hello, terms);
+  if (typeof transport !== 'string') return transport;
+  for (const [who, interval, other, timeout] of [
+    ["client's", hello.heartbeatIntervalMs, "server's", terms.connectionTimeoutMs],
+    ["server's", terms.heartbeatIntervalMs, "client's", hello.connectionTimeoutMs],
+  ] as const) {
+    if (interval >= timeout) {
+      return reject(
+        'ERR_OPTION',
+        `the ${who} heartbeatIntervalMs (${interval}) must be less than the ${other} connectionTimeoutMs (${timeout})`,
+      );
+    }
+  }
+  const toServer = agreeCapacity(
+    'client to server',
+    hello.clientToServer,
+    terms.receiveCapacityBytes[transport],
+  );
+  if (typeof toServer !== 'number') return toServer;
+  const toClient = agreeCapacity(
+    'server to client',
+    hello.serverToClient,
+    terms.sendCapacityBytes[transport],
+  );
+  if (typeof toClient !== 'number') return toClient;
+  return { transport, clientToServer: toServer, serverToClient: toClient };
+}
+
+function agreeTransport(hello: Hello, terms: ServerTerms): Transport | Reject {
+  const { transport } = hello;
+  if (terms.overThreads || transport === 'inproc') {
+    if (terms.overThreads && transport === 'inproc') return 'inproc';
+    return reject(
+      'ERR_OPTION',
+      "transport 'inproc' goes with a server of the same process, found by its name",
+    );
+  }
+  if (transport === 'tcp') return 'tcp';
+  const sameHost = terms.bootId !== '' && terms.bootId === hello.bootId;
+  if (sameHost) return 'shm';
+  if (transport === 'auto') return 'tcp';
+  return reject(
+    'ERR_OPTION',
+    "transport 'shm' needs client and server on one host, both with the native module:" +
+      ` boot id of the client '${hello.bootId}', of the server '${terms.bootId}'`,
+  );
+}
+
+function agreeCapacity(direction: string, clients: number, servers: number): number | Reject {
+  if (clients !== 0 && servers !== 0 && clients !== servers) {
+    return reject(
+      'ERR_CAPACITY',
+      `both sides must agree on the capacity from ${direction}: the client wants ${clients} bytes, the server ${servers}`,
+    );
+  }
+  return clients || servers;
+}
+
+function reject(code: Reject['code'], reason: string): Reject {
+  return { code, reason };
+}
+
+/**
+ * What a client does about the session that the server offers, given the one of its own journal: go on with it,
+ * begin it anew in place of one in which nothing ever happened, or refuse because both cannot be true.
+ */
+export function reconcile(
+  mine: { readonly sessionId: string; readonly state: SideState } | null,
+  offer: Welcome,
+): 'resume' | 'begin' | 'mismatch' {
+  if (mine !== null && mine.sessionId === offer.sessionId) {
+    const { clientToServer, serverToClient } = offer;
+    return canBothBeTrue(mine.state, offer.state, clientToServer, serverToClient) ? 'resume' : 'mismatch';
+  }
+  return (mine === null || isFresh(mine.state)) && isFresh(offer.state) ? 'begin' : 'mismatch';
+}
