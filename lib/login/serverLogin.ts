@@ -109,14 +109,20 @@ export class ServerLogin {
 
   #onHello(hello: Hello): void {
     const agreement = agree(hello, { ...this.#host.terms, overThreads: this.#wire instanceof ThreadWire });
-    if ('code' in agreement) return this.#refuse(agreement);
+    if ('code' in agreement) {
+      this.#refuse(agreement);
+      return;
+    }
     const decision = this.#host.decide({
       name: hello.client,
       transport: agreement.transport,
       address: this.#wire.remoteAddress(),
       data: hello.login,
     });
-    if ('code' in decision) return this.#refuse(decision);
+    if ('code' in decision) {
+      this.#refuse(decision);
+      return;
+    }
     const connection = this.#session(hello, agreement);
     const { segment, where } = connection.open;
     this.#offer = { hello, connection, group: decision.group };
