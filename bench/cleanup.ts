@@ -7,6 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+export interface TemporaryFolder {
+  readonly path: string;
+  remove(): void;
+}
+
 const pending = new Set<() => void>();
 
 /** Ends this process, and with it all that is registered, when it is interrupted. */
@@ -31,9 +36,9 @@ export function spawnOwned(command: string, words: readonly string[], stdio: Std
   return child;
 }
 
-/** Creates a folder that is removed, at the latest, when this process ends. `remove` may be called twice. */
-export function temporaryFolder(): { readonly path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'tcpshm-bench-'));
+/** Creates a folder, in `parent`, that is removed, at the latest, when this process ends. Removing twice is harmless. */
+export function temporaryFolder(parent = tmpdir()): TemporaryFolder {
+  const path = mkdtempSync(join(parent, 'tcpshm-bench-'));
   const remove = (): void => {
     pending.delete(remove);
     rmSync(path, { recursive: true, force: true });

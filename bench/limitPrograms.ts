@@ -10,9 +10,10 @@ const SOURCES = fileURLToPath(new URL('../../bench/limits/', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../bench/build/', import.meta.url));
 const FLAGS = ['-O2', '-std=c11', '-Wall', '-pthread'];
 
-const PROGRAMS: Record<Limit, string> = {
-  'core-to-core': 'core_to_core',
-  'tcp-loopback': 'tcp_loopback',
+const PROGRAMS: Record<Limit, { readonly source: string; readonly flags: readonly string[] }> = {
+  'core-to-core': { source: 'core_to_core.c', flags: [] },
+  'core-to-core-one-word': { source: 'core_to_core.c', flags: ['-DONE_WORD'] },
+  'tcp-loopback': { source: 'tcp_loopback.c', flags: [] },
 };
 
 export interface LimitProbe {
@@ -27,14 +28,14 @@ export async function compileLimits(): Promise<string> {
   const compiler = await findCompiler();
   await mkdir(BUILD, { recursive: true });
   const headers = (await readdir(SOURCES)).filter((name) => name.endsWith('.h'));
-  for (const file of Object.values(PROGRAMS)) {
-    const inputs = [`${file}.c`, ...headers].map((name) => SOURCES + name);
-    const program = BUILD + file;
+  for (const [limit, { source, flags }] of Object.entries(PROGRAMS)) {
+    const inputs = [source, ...headers].map((name) => SOURCES + name);
+    const program = BUILD + limit;
     const newest = Math.max(...(await Promise.all(inputs.map(modified))));
     if ((await modified(program)) > newest) continue;
     // Under a name of its own first: another bench may be running the old one.
     const fresh = `${program}.${process.pid}`;
-    await run(compiler.command, [...FLAGS, '-o', fresh, inputs[0] as string]);
+    await run(compiler.command, [...FLAGS, ...flags, '-o', fresh, inputs[0] as string]);
     await rename(fresh, program);
   }
   return compiler.version;
@@ -49,7 +50,7 @@ export async function probe(
   limitMs: number,
 ): Promise<LimitProbe> {
   const words = [...cpus, batches, batch, limitMs].map(String);
-  const { samplesNs } = JSON.parse(await run(BUILD + PROGRAMS[limit], words)) as { samplesNs: number[] };
+  const { samplesNs } = JSON.parse(await run(BUILD + limit, words)) as { samplesNs: number[] };
   return { samples: samplesNs, mean: mean(samplesNs), p50: median(samplesNs) };
 }
 

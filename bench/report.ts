@@ -28,7 +28,7 @@ export interface Result extends Summary {
   readonly ratio?: Ratio;
   /** Single round trips, each with one reading of the clock (`clock`) in it. */
   readonly single?: Single;
-  /** The probes around no slice agreed, so that this figure belongs to no one state of the machine. */
+  /** No slice settled: this figure belongs to no one state of the machine, or to a machine that was busy. */
   readonly unsettled?: true;
 }
 

@@ -16,6 +16,8 @@ import { formatTime } from './table.js';
 /** In the order of the report. A module is loaded when its turn comes: one that cannot be is reported, no more. */
 const SUBJECTS: readonly { readonly name: string; load(): Promise<{ readonly subject: Subject }> }[] = [
   { name: 'rtt/inproc', load: () => import('./subjects/inproc.js') },
+  { name: 'rtt/shm', load: () => import('./subjects/shm.js') },
+  { name: 'rtt/tcp', load: () => import('./subjects/tcp.js') },
   { name: 'peer/message-port', load: () => import('./peers/messagePort.js') },
   { name: 'peer/net-tcp', load: () => import('./peers/netTcp.js') },
 ];
@@ -39,6 +41,8 @@ interface Plan extends Effort {
   readonly repeats: number;
   /** After this time nothing is taken again. */
   readonly repeatUntilMs: number;
+  /** After this time no slice is begun, but the first of each subject. */
+  readonly beginUntilMs: number;
   readonly probeBatches: number;
   /** A probe ends after this time, even if other work on the machine has kept it from its batches. */
   readonly probeMs: number;
@@ -47,9 +51,10 @@ interface Plan extends Effort {
 const QUICK: Plan = {
   rounds: 3,
   repeats: 3,
-  repeatUntilMs: 28_000,
+  repeatUntilMs: 22_000,
+  beginUntilMs: 36_000,
   warmUpMs: 200,
-  batchesMs: 400,
+  batchesMs: 500,
   singleMs: 80,
   probeBatches: 300,
   probeMs: 300,
@@ -58,6 +63,7 @@ const FULL: Plan = {
   rounds: 9,
   repeats: 9,
   repeatUntilMs: 150_000,
+  beginUntilMs: 240_000,
   warmUpMs: 300,
   batchesMs: 1000,
   singleMs: 200,
@@ -66,14 +72,16 @@ const FULL: Plan = {
 };
 
 /** As long as those of the subjects that stand on each. */
-const LIMIT_BATCH: Record<Limit, number> = { 'core-to-core': 1000, 'tcp-loopback': 100 };
+const LIMIT_BATCH: Record<Limit, number> = {
+  'core-to-core': 1000,
+  'core-to-core-one-word': 1000,
+  'tcp-loopback': 100,
+};
 /** On a single processor each side spins until its time slice is over: a round trip takes milliseconds. */
 const BATCH_ON_ONE_CPU = 4;
 /** Enough to know the usual state before the first slice is judged by it. */
 const PROBES_AT_START = 5;
 const THREADS_OF_A_FLOOR = 2;
-/** A mean this far above its median is that of a floor which was interrupted by other work. */
-const DISTURBED = 1.3;
 
 /** One measurement of a subject between two probes of its floor. */
 interface Slice extends Enclosed {
@@ -90,7 +98,7 @@ class RttRun {
   readonly #settings: RttSettings;
   readonly #plan: Plan;
   readonly #startedMs = performance.now();
-  readonly #probes: Record<Limit, LimitProbe[]> = { 'core-to-core': [], 'tcp-loopback': [] };
+  readonly #probes: Record<Limit, LimitProbe[]> = perLimit();
   readonly #slices = new Map<Subject, Slice[]>();
   readonly #failed: Failure[] = [];
   readonly #warnings: string[] = [];
@@ -146,8 +154,9 @@ class RttRun {
 
   /** Takes the slice of one round, and takes it again while it does not settle and repeats are left. */
   async #takeSlice(subject: Subject, round: number): Promise<void> {
-    const { rounds, repeats, repeatUntilMs } = this.#plan;
+    const { rounds, repeats, repeatUntilMs, beginUntilMs } = this.#plan;
     const slices = this.#slices.get(subject) as Slice[];
+    if (round > 1 && this.#elapsedMs() > beginUntilMs) return;
     try {
       for (;;) {
         this.#settings.progress.say(`round ${round} of ${rounds}: ${subject.name}`);
@@ -161,7 +170,7 @@ class RttRun {
         this.#settings.progress.say(
           `${subject.name}: probes ${formatTime(before.p50)} and ${formatTime(after.p50)}: ${verdict.kind}`,
         );
-        if (slices.length >= round + repeats || performance.now() - this.#startedMs > repeatUntilMs) return;
+        if (slices.length >= round + repeats || this.#elapsedMs() > repeatUntilMs) return;
       }
     } catch (error) {
       this.#slices.delete(subject);
@@ -181,6 +190,10 @@ class RttRun {
     }
   }
 
+  #elapsedMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
   #batch(usual: number): number {
     const [near, far] = this.#settings.cpus;
     return near === far ? BATCH_ON_ONE_CPU : usual;
@@ -189,7 +202,7 @@ class RttRun {
   #outcome(): RttOutcome {
     const clock = clockNs();
     const ours: Result[] = [];
-    const enclosing: Record<Limit, LimitProbe[]> = { 'core-to-core': [], 'tcp-loopback': [] };
+    const enclosing: Record<Limit, LimitProbe[]> = perLimit();
     for (const [subject, slices] of this.#slices) {
       const { chosen, unsettled } = this.#choose(subject, slices);
       if (subject.busyThreads > 0) {
@@ -197,8 +210,8 @@ class RttRun {
       }
       if (unsettled) {
         this.#warnings.push(
-          `${subject.name} did not settle: the probes of limit/${subject.limit} around it never agreed on the` +
-            ' usual state of this run',
+          `${subject.name} did not settle: around each of its slices, the probes of limit/${subject.limit} disagreed,` +
+            ' left the usual state of this run, or were disturbed by other work. Compare medians, or measure again',
         );
       }
       ours.push({
@@ -236,14 +249,12 @@ class RttRun {
       this.#batch(LIMIT_BATCH[limit]),
       probes.map(({ samples }) => samples),
     );
-    if (result.mean > result.p50 * DISTURBED) {
-      this.#warnings.push(
-        `other work on this machine: the mean of limit/${limit} is ${(result.mean / result.p50).toFixed(1)} times` +
-          ' its median. Compare medians, or measure again when it is quiet',
-      );
-    }
     return result;
   }
+}
+
+function perLimit(): Record<Limit, LimitProbe[]> {
+  return { 'core-to-core': [], 'core-to-core-one-word': [], 'tcp-loopback': [] };
 }
 
 function merge(slices: readonly Slice[]): Measurement['single'] {

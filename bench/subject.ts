@@ -3,8 +3,8 @@
  * all of them move the same messages, are driven by the same loop and are reported in the same way.
  */
 
-/** The floors that a subject can be compared with; each is a program in `limits/`. */
-export const LIMITS = ['core-to-core', 'tcp-loopback'] as const;
+/** The floors; each is a program in `limits/`, which says what it is. */
+export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** Which processor the measuring side is to run on, and which the echo. */

@@ -3,7 +3,7 @@
 //   program CPU_A CPU_B BATCHES ROUND_TRIPS_PER_BATCH LIMIT_MS
 //
 // A cpu of -1 leaves that thread unpinned. A batch is timed as a whole, and its sample is the mean of its
-// round trips: reading the clock costs as much as a good part of a round trip between two cores. The run ends
+// round trips: reading the clock costs a good part of a round trip between two cores. The run ends
 // after BATCHES batches or LIMIT_MS milliseconds, whichever comes first, so that a machine that is busy with
 // other things cannot hold it up. The first WARM_UP_BATCHES are run and not reported.
 

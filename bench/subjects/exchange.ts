@@ -3,7 +3,7 @@ import type { Connection, Message } from '../../lib/index.js';
 import { payloadBytes, stamp, verify } from '../mix.js';
 
 /** Sends message `sequence`. */
-export function ping(connection: Connection, sequence: number): void {
+export function send(connection: Connection, sequence: number): void {
   const size = payloadBytes(sequence);
   const message = connection.alloc(size);
   if (message === null) throw new Error(`no room for message ${sequence}, though it travels alone`);
@@ -17,18 +17,16 @@ export function take(connection: Connection, message: Message, sequence: number)
   connection.pop();
 }
 
-/** Sends back the next message, if one has come. Popped before it is pushed: a crash must not repeat an answer. */
-export function echo(connection: Connection): void {
-  const message = connection.front();
-  if (message === null) return;
-  const answer = connection.alloc(message.size);
-  if (answer === null) throw new Error('no room for an answer, though it travels alone');
-  answer.copyFrom(message);
+/** Sends a message back. It is popped before that is pushed: a crash in between must not repeat an answer. */
+export function answer(connection: Connection, message: Message): void {
+  const copy = connection.alloc(message.size);
+  if (copy === null) throw new Error('no room for an answer, though it travels alone');
+  copy.copyFrom(message);
   connection.pop();
   connection.push();
 }
 
-/** What a side that polls in vain for so long throws: the other one is gone or has hung. */
+/** What a side that has polled in vain for seconds throws: the other one is gone or has hung. */
 export function noAnswer(sequence: number): Error {
   return new Error(`message ${sequence} did not come back`);
 }

@@ -2,7 +2,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { RingChannel, type RingHandle } from '../../lib/index.js';
 import { pinThread } from '../pinning.js';
-import { echo } from './exchange.js';
+import { answer } from './exchange.js';
 
 const POLLS_BETWEEN_CHECKS = 100_000;
 
@@ -11,6 +11,9 @@ pinThread(cpu);
 const connection = RingChannel.open(handle);
 (parentPort as MessagePort).postMessage('ready');
 while (connection.state === 'connected') {
-  for (let i = 0; i < POLLS_BETWEEN_CHECKS; i++) echo(connection);
+  for (let i = 0; i < POLLS_BETWEEN_CHECKS; i++) {
+    const message = connection.front();
+    if (message !== null) answer(connection, message);
+  }
 }
 connection.close();

@@ -1,5 +1,5 @@
 import type { Connection } from '../../lib/index.js';
-import { noAnswer, ping, take } from './exchange.js';
+import { noAnswer, send, take } from './exchange.js';
 
 /** Some seconds of looking at memory. */
 const MAX_POLLS = 2 ** 30;
@@ -18,7 +18,7 @@ export abstract class SharedRoundTrip {
     const { connection } = this;
     const end = this.#sequence + count;
     for (let sequence = this.#sequence; sequence < end; sequence++) {
-      ping(connection, sequence);
+      send(connection, sequence);
       let message = connection.front();
       for (let polls = 0; message === null; polls++) {
         if (polls > MAX_POLLS) throw noAnswer(sequence);

@@ -1,9 +1,17 @@
 import { expect } from 'chai';
-import { AGREEMENT, choose, type Enclosed, judge, USUAL, usualState } from '../../bench/settle.js';
+import {
+  AGREEMENT,
+  choose,
+  DISTURBANCE,
+  type Enclosed,
+  judge,
+  USUAL,
+  usualState,
+} from '../../bench/settle.js';
 
 const between = (before: number, after: number): Enclosed => ({
-  before: { p50: before },
-  after: { p50: after },
+  before: { mean: before, p50: before },
+  after: { mean: after, p50: after },
 });
 
 describe('whether a measurement settled', () => {
@@ -21,6 +29,14 @@ describe('whether a measurement settled', () => {
     expect(judge(between(500, 510), 115).kind).to.equal('unusual');
   });
 
+  it('did not when other work disturbed a probe, which moves its mean but not its median', () => {
+    const quiet = { mean: 118, p50: 115 };
+    const disturbed = { mean: 115 * (1 + DISTURBANCE) + 1, p50: 115 };
+    expect(judge({ before: quiet, after: disturbed }, 115).kind).to.equal('disturbed');
+    expect(judge({ before: disturbed, after: quiet }, 115).kind).to.equal('disturbed');
+    expect(judge({ before: quiet, after: quiet }, 115).kind).to.equal('settled');
+  });
+
   it('says how far apart the probes were', () => {
     expect(judge(between(100, 150), 100)).to.deep.equal({ kind: 'disagree', apart: 0.5 });
     expect(judge(between(200, 200), 100)).to.deep.equal({ kind: 'unusual', apart: 1 });
@@ -34,7 +50,7 @@ describe('whether a measurement settled', () => {
   });
 
   it('takes for usual what most probes of the run saw', () => {
-    const probes = [47, 115, 116, 118, 510].map((p50) => ({ p50 }));
+    const probes = [47, 115, 116, 118, 510].map((p50) => ({ mean: p50, p50 }));
     expect(usualState(probes)).to.equal(116);
   });
 });
