@@ -13,6 +13,9 @@ export function checkCapacity(capacity: number, what = 'capacityBytes'): number 
   return capacity;
 }
 
+/** What is cleared by single stores. */
+const SHORT_BYTES = 256;
+
 /** The bytes of one ring, seen in the ways that its ends need. All views start at the first byte of the ring. */
 export class RingMemory {
   readonly capacity: number;
@@ -41,10 +44,17 @@ export class RingMemory {
     const end = start + ((to - from) | 0);
     const limit = RECORDS + this.capacity;
     if (end <= limit) {
-      this.bytes.fill(0, start, end);
+      this.#zero(start, end);
     } else {
-      this.bytes.fill(0, start, limit);
-      this.bytes.fill(0, RECORDS, end - this.capacity);
+      this.#zero(start, limit);
+      this.#zero(RECORDS, end - this.capacity);
     }
+  }
+
+  /** Both are multiples of 8. For a short range the call of `fill` costs more than the stores (20 against 5 ns). */
+  #zero(start: number, end: number): void {
+    const eights = this.sequences;
+    if (end - start > SHORT_BYTES) eights.fill(0, start >> 3, end >> 3);
+    else for (let i = start >> 3; i < end >> 3; i++) eights[i] = 0;
   }
 }

@@ -47,6 +47,9 @@ export class Replication {
   /** The consumer's position as last told. */
   #told: number;
   #idlePolls = 0;
+  /** What the last frame acknowledged. */
+  #acknowledged: number;
+  #acknowledgedSequence = 0;
 
   /** `received` is the position up to which the peer has our bytes. */
   constructor(rings: ReplicatedRings, received: number) {
@@ -54,6 +57,7 @@ export class Replication {
     this.#acknowledgeBytes = rings.incoming.capacity / 4;
     this.#sent = received;
     this.#told = rings.consumer.position;
+    this.#acknowledged = rings.acknowledger.position;
     rings.replica.discard();
   }
 
@@ -143,15 +147,26 @@ export class Replication {
   }
 
   dataEnds(acknowledged: number, acknowledgedSequence: number): void {
-    const { acknowledger, replica } = this.#rings;
-    replica.publish();
-    if (acknowledged === acknowledger.position) return;
-    acknowledger.popUpTo(acknowledged, this.#sent);
-    if ((acknowledger.popped | 0) !== acknowledgedSequence) {
+    this.#rings.replica.publish();
+    this.#acknowledged = acknowledged;
+    this.#acknowledgedSequence = acknowledgedSequence;
+  }
+
+  /**
+   * Frees what the peer has acknowledged. To be called with every poll, and waits for an idle one unless much has
+   * gathered: a message that has just arrived should not have to wait for it. Throws ERR_PROTOCOL when the
+   * acknowledgement cannot be true.
+   */
+  settle(idle: boolean): void {
+    const { acknowledger, outgoing } = this.#rings;
+    const freed = distance(acknowledger.position, this.#acknowledged);
+    if (freed === 0 || (!idle && freed < outgoing.capacity / 4)) return;
+    acknowledger.popUpTo(this.#acknowledged, this.#sent);
+    if ((acknowledger.popped | 0) !== this.#acknowledgedSequence) {
       throw new TcpshmError(
         'ERR_PROTOCOL',
-        `the peer says that it has popped ${acknowledgedSequence >>> 0} messages (modulo 2^32) up to position` +
-          ` ${shown(acknowledged)}: here they are ${acknowledger.popped}`,
+        `the peer says that it has popped ${this.#acknowledgedSequence >>> 0} messages (modulo 2^32) up to position` +
+          ` ${shown(this.#acknowledged)}: here they are ${acknowledger.popped}`,
       );
     }
   }

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Block } from '../memory/copy.js';
+import { type Block, copyWords } from '../memory/copy.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { DisconnectReason } from '../session/disconnect.js';
@@ -46,6 +46,16 @@ export function receiveInto(reader: FrameReader, wire: Wire): number {
   if (count > 0) reader.consume(inbox, carried + count);
   return count;
 }
+
+/**
+ * Where a short frame is put together, to be sent as one range: a copy of some words costs less than handing two more
+ * ranges to the kernel, which takes 170 ns (of 1250; benchmark rtt/tcp).
+ */
+const SHORT_FRAME_BYTES = 512;
+const outbox: Block = (() => {
+  const buffer = new ArrayBuffer(SHORT_FRAME_BYTES);
+  return { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
+})();
 
 const HEARTBEAT = controlFrame(FrameKind.data, new Uint8Array(0));
 const GOODBYE = controlFrame(FrameKind.goodbye, new Uint8Array(0));
@@ -112,6 +122,7 @@ export class WireLink implements Link, FrameSink {
     try {
       const count = receiveInto(this.#reader, this.#wire);
       if (this.#ended !== null) return;
+      this.#replication?.settle(count <= 0);
       if (count > 0) {
         this.#liveness.received(now);
       } else if (count < 0) {
@@ -152,30 +163,37 @@ export class WireLink implements Link, FrameSink {
     if (replication === null) {
       return heartbeat && this.#wire.send(HEARTBEAT, 0, HEARTBEAT.length) > 0;
     }
-    const ring = (this.#outgoing as RingMemory).bytes;
     let any = false;
     while (replication.prepare(heartbeat && !any)) {
-      const header = replication.header.bytes;
-      const start = replication.headerStart;
-      const first = replication.firstLength;
-      const second = replication.secondLength;
-      const count = this.#wire.send(
-        header,
-        start,
-        header.length - start,
-        ring,
-        replication.firstStart,
-        first,
-        ring,
-        RECORDS,
-        second,
-      );
+      const count = this.#sendFrame(replication, this.#outgoing as RingMemory);
       if (count === 0) break;
       any = true;
       replication.sent(count);
       if (replication.sending) break;
     }
     return any;
+  }
+
+  /** Sends what is left of the current frame, and returns how much of it the wire took. */
+  #sendFrame(replication: Replication, ring: RingMemory): number {
+    const { header, headerStart, firstStart, firstLength, secondLength } = replication;
+    const length = header.bytes.length + firstLength;
+    if (headerStart === 0 && secondLength === 0 && length <= SHORT_FRAME_BYTES) {
+      copyWords(header, 0, outbox, 0, header.bytes.length);
+      copyWords(ring, firstStart, outbox, header.bytes.length, firstLength);
+      return this.#wire.send(outbox.bytes, 0, length);
+    }
+    return this.#wire.send(
+      header.bytes,
+      headerStart,
+      header.bytes.length - headerStart,
+      ring.bytes,
+      firstStart,
+      firstLength,
+      ring.bytes,
+      RECORDS,
+      secondLength,
+    );
   }
 
   #end(reason: DisconnectReason, error: TcpshmError | null): void {
