@@ -16,8 +16,10 @@ await runProgram(async () => {
     throw new UsageError("transport 'inproc' stays within one process: only the client takes it");
   }
   const stop = new AbortController();
-  // The last one is for those who started this with `fork`: it ends with them.
-  for (const event of ['SIGINT', 'SIGTERM', 'disconnect']) process.once(event, () => stop.abort());
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+  // Started with `fork`, it ends with its parent, but does not wait for it.
+  process.once('disconnect', () => stop.abort());
+  process.channel?.unref();
   await serve(options, stop.signal);
 });
 
