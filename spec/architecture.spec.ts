@@ -1,0 +1,116 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+/**
+ * The layers of lib, lowest first: a file imports from layers below its own, and from its own folder. Those of one
+ * line know nothing of each other. lib/README.md says what each is for.
+ */
+const LAYERS = [
+  ['errors.ts'],
+  ['memory'],
+  ['ring'],
+  ['session'],
+  ['store', 'wire'],
+  ['options.ts'],
+  ['connection.ts', 'poll'],
+  ['login'],
+  ['channel.ts', 'client.ts', 'server.ts'],
+  ['index.ts'],
+] as const;
+
+/** The one file that may load the native module. */
+const NATIVE = 'memory/native.ts';
+
+const LIB = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lib');
+const FILES = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.ts'))
+  .sort();
+
+/** What is left of a source without its comments. */
+function code(path: string): string {
+  return readFileSync(join(LIB, path), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+}
+
+/** The modules that a file imports, also for types only. */
+function specifiers(path: string): string[] {
+  const found = code(path).matchAll(
+    /(?:^|[;\n])\s*(?:import|export)\s+(?:[^'"`;=]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/g,
+  );
+  return [...found].map((match) => (match[1] ?? match[2]) as string);
+}
+
+/** The files of lib that a file imports. */
+function imports(path: string): string[] {
+  return specifiers(path)
+    .filter((name) => name.startsWith('.'))
+    .map((name) => posix.join(posix.dirname(path), name).replace(/\.js$/, '.ts'));
+}
+
+function partOf(path: string): string {
+  return path.split('/')[0] as string;
+}
+
+function layerOf(path: string): number {
+  return LAYERS.findIndex((parts) => (parts as readonly string[]).includes(partOf(path)));
+}
+
+describe('the architecture of lib', () => {
+  it('reads the imports that are there', () => {
+    expect(imports('ring/consumer.ts')).to.include.members(['errors.ts', 'memory/wrap.ts', 'ring/layout.ts']);
+    expect(imports('index.ts')).to.include.members(['client.ts', 'errors.ts', 'session/state.ts']);
+  });
+
+  it('has a layer for every file and folder, and no layer for what is not there', () => {
+    const parts = [...new Set(FILES.map(partOf))];
+    expect(parts).to.have.members(LAYERS.flat());
+  });
+
+  it('imports only files that exist', () => {
+    for (const file of FILES) expect(FILES, `imports of ${file}`).to.include.members(imports(file));
+  });
+
+  for (const file of FILES) {
+    it(`${file} imports downwards only`, () => {
+      for (const imported of imports(file)) {
+        if (partOf(imported) === partOf(file)) continue;
+        expect(layerOf(imported), `layer of ${imported}, imported by ${file}`).to.be.below(layerOf(file));
+      }
+    });
+  }
+
+  it('has no cycles between files', () => {
+    const finished = new Set<string>();
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) throw new Error(`a cycle: ${[...path, file].join(' → ')}`);
+      if (finished.has(file)) return;
+      for (const imported of imports(file)) visit(imported, [...path, file]);
+      finished.add(file);
+    };
+    for (const file of FILES) visit(file, []);
+    expect(finished.size).to.equal(FILES.length);
+  });
+
+  it(`loads the native module in ${NATIVE} alone`, () => {
+    const loaders = FILES.filter((file) =>
+      /node-gyp-build|createRequire|process\.dlopen|\.node['"]/.test(code(file)),
+    );
+    expect(loaders).to.deep.equal([NATIVE]);
+  });
+
+  it('imports nothing but itself and Node.js otherwise', () => {
+    for (const file of FILES) {
+      for (const name of specifiers(file)) expect(name, `in ${file}`).to.match(/^(\.{1,2}\/.*\.js|node:.*)$/);
+    }
+  });
+
+  it('stays within the folder', () => {
+    for (const file of FILES) {
+      for (const imported of imports(file)) {
+        expect(relative(LIB, join(LIB, imported)).startsWith('..'), `${imported} in ${file}`).to.equal(false);
+      }
+    }
+  });
+});
