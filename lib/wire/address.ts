@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
+import { lstatSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { TcpshmError } from '../errors.js';
-import type { Wire } from './wire.js';
+import type { Patience, Wire } from './wire.js';
 
 /** Where a socket listens or connects. */
 export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -14,8 +15,21 @@ export function shownAddress(address: SocketAddress | Wire): string {
 }
 
 /** The numeric address of a host. Rejects with the error of the resolver. */
-export async function resolveHost(host: string): Promise<string> {
-  return isIP(host) === 0 ? (await lookup(host)).address : host;
+export async function resolveHost(host: string, patience?: Patience): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  const found = lookup(host);
+  let waiting = patience !== undefined;
+  const settled = (): void => {
+    waiting = false;
+  };
+  found.then(settled, settled);
+  while (waiting) await patience?.pause();
+  return (await found).address;
+}
+
+/** Whether a path is that of a socket: what a process that died may have left. Anything else there is not ours. */
+export function isSocket(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
 }
 
 /** Throws ERR_OPTION unless host and port, or path, can be an address. */
@@ -45,7 +59,7 @@ export function cannotConnect(address: SocketAddress, cause: unknown): TcpshmErr
   if (cause instanceof TcpshmError) return cause;
   return new TcpshmError(
     'ERR_CONNECT',
-    `cannot connect to ${shownAddress(address)}: ${(cause as Error).message}`,
+    `cannot connect to ${shownAddress(address)}: ${reasonOf(cause)}`,
     cause,
   );
 }
@@ -54,7 +68,13 @@ export function cannotListen(address: SocketAddress, cause: unknown): TcpshmErro
   if (cause instanceof TcpshmError) return cause;
   return new TcpshmError(
     'ERR_LISTEN',
-    `cannot listen on ${shownAddress(address)}: ${(cause as Error).message}`,
+    `cannot listen on ${shownAddress(address)}: ${reasonOf(cause)}`,
     cause,
   );
+}
+
+/** An AggregateError, of a host with several addresses, has no message of its own. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join('; ');
+  return (cause as Error).message;
 }

@@ -31,6 +31,11 @@ export class Conversation implements FrameSink {
     return receiveInto(this.reader, this.wire) >= 0;
   }
 
+  /** Whether the wire has taken all that was said. */
+  get flushed(): boolean {
+    return this.#unsent.length === 0;
+  }
+
   control(kind: FrameKind, payload: Uint8Array): void {
     this.#handler(kind, payload);
   }

@@ -57,6 +57,7 @@ const outbox: Block = (() => {
   return { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
 })();
 
+const NOWHERE: FrameSink = { dataBegins() {}, dataArrives() {}, dataEnds() {}, control() {} };
 const HEARTBEAT = controlFrame(FrameKind.data, new Uint8Array(0));
 const GOODBYE = controlFrame(FrameKind.goodbye, new Uint8Array(0));
 
@@ -72,6 +73,8 @@ export class WireLink implements Link, FrameSink {
   readonly #reader: FrameReader;
   #ended: DisconnectReason | null = null;
   #error: TcpshmError | null = null;
+  /** Why the wire takes nothing any more. What the peer has said before, its goodbye perhaps, is still to be read. */
+  #failure: TcpshmError | null = null;
   /** Whether nothing was pushed since the last poll: then a push is sent at once. */
   #eager = true;
 
@@ -109,11 +112,7 @@ export class WireLink implements Link, FrameSink {
     if (this.#ended !== null) return;
     if (!this.#eager && (this.#replication as Replication).unsent < GATHER_BYTES) return;
     this.#eager = false;
-    try {
-      this.#send(false);
-    } catch (cause) {
-      this.#end('network failed', brokenWire(this.#wire, cause));
-    }
+    this.#send(false);
   }
 
   poll(now: number): void {
@@ -126,7 +125,8 @@ export class WireLink implements Link, FrameSink {
       if (count > 0) {
         this.#liveness.received(now);
       } else if (count < 0) {
-        this.#end('peer ended', null);
+        if (this.#failure === null) this.#end('peer ended', null);
+        else this.#end('network failed', this.#failure);
         return;
       } else {
         this.#replication?.idle();
@@ -147,6 +147,7 @@ export class WireLink implements Link, FrameSink {
   close(): void {
     if (this.#ended !== null) return;
     this.#ended = 'closed by peer';
+    this.#send(false);
     try {
       // Only between frames: in the middle of one, the end of the stream must say it.
       if (this.#replication === null || !this.#replication.sending)
@@ -159,6 +160,16 @@ export class WireLink implements Link, FrameSink {
 
   /** Sends what is to be sent, as far as the wire takes it. True if it took anything. */
   #send(heartbeat: boolean): boolean {
+    if (this.#failure !== null) return false;
+    try {
+      return this.#sendFrames(heartbeat);
+    } catch (cause) {
+      this.#failure = brokenWire(this.#wire, cause);
+      return false;
+    }
+  }
+
+  #sendFrames(heartbeat: boolean): boolean {
     const replication = this.#replication;
     if (replication === null) {
       return heartbeat && this.#wire.send(HEARTBEAT, 0, HEARTBEAT.length) > 0;
@@ -197,8 +208,11 @@ export class WireLink implements Link, FrameSink {
   }
 
   #end(reason: DisconnectReason, error: TcpshmError | null): void {
+    if (this.#ended !== null) return;
     this.#ended = reason;
     this.#error = error;
+    // What comes behind the end, in the same block even, goes nowhere.
+    this.#reader.sink = NOWHERE;
     this.#wire.close();
   }
 
@@ -237,7 +251,8 @@ export class WireLink implements Link, FrameSink {
  */
 export class PresenceLink implements Link {
   readonly #peer: Int32Array;
-  #present = false;
+  /** As last seen: a peer that came and went between two polls was there all the same. */
+  #seen: number = Presence.none;
   #ended: DisconnectReason | null = null;
   readonly error = null;
 
@@ -254,11 +269,9 @@ export class PresenceLink implements Link {
 
   poll(): void {
     const presence = Atomics.load(this.#peer, 0);
-    const present = presence === Presence.open;
-    if (this.#present && !present)
-      this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
-    else this.#ended = null;
-    this.#present = present;
+    if (presence === this.#seen || presence === Presence.open) this.#ended = null;
+    else this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
+    this.#seen = presence;
   }
 
   close(): void {}

@@ -1,7 +1,14 @@
 import { unlinkSync } from 'node:fs';
 import { TcpshmError } from '../errors.js';
 import { type NativeSocket, native, type SystemError } from '../memory/native.js';
-import { cannotConnect, cannotListen, resolveHost, type SocketAddress, shownAddress } from './address.js';
+import {
+  cannotConnect,
+  cannotListen,
+  isSocket,
+  resolveHost,
+  type SocketAddress,
+  shownAddress,
+} from './address.js';
 import type { Address, Listener, Patience, Wire } from './wire.js';
 
 /** What the kernel may queue of connections that were not accepted yet. */
@@ -19,7 +26,13 @@ export async function listenNative(address: SocketAddress, options: SocketOption
     address: boundAddress(address, socket),
     accept() {
       const accepted = socket.accept();
-      if (accepted !== null) configure(accepted, address, options);
+      if (accepted === null) return null;
+      try {
+        configure(accepted, address, options);
+      } catch (error) {
+        accepted.close();
+        throw error;
+      }
       return accepted;
     },
     async close() {
@@ -39,7 +52,7 @@ export async function connectNative(
     socket =
       'path' in address
         ? native().connectUnix(address.path)
-        : native().connectTcp(await resolveHost(address.host), address.port);
+        : native().connectTcp(await resolveHost(address.host, patience), address.port);
     while (!socket.connected()) await patience.pause();
     configure(socket, address, options);
     return socket;
@@ -65,8 +78,9 @@ async function bind(address: SocketAddress): Promise<NativeSocket> {
   }
 }
 
-/** Whether a Unix socket is the leftover of a process that died: nobody accepts there. */
+/** Whether a path is that of the Unix socket of a process that died: nobody accepts there. */
 function isAbandoned(path: string): boolean {
+  if (!isSocket(path)) return false;
   try {
     native().connectUnix(path).close();
     return false;

@@ -1,11 +1,16 @@
 import { once } from 'node:events';
+import { unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { cannotConnect, cannotListen, type SocketAddress } from './address.js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { cannotConnect, cannotListen, isSocket, type SocketAddress } from './address.js';
 import type { SocketOptions } from './nativeWire.js';
 import type { Listener, Patience, Wire } from './wire.js';
 
 /** What may wait in either direction before the stream is paused or refuses more. */
 const QUEUE_BYTES = 1024 * 1024;
+
+/** How long a stream that was closed may take to hand over what it was given last. */
+const LINGER_MS = 1000;
 
 /**
  * A socket of Node.js as a wire: for platforms without the native module, and for TLS. Its bytes move only when the
@@ -91,7 +96,12 @@ export class StreamWire implements Wire {
   }
 
   close(): void {
-    this.#stream.destroySoon();
+    const stream = this.#stream;
+    stream.destroySoon();
+    if (stream.destroyed) return;
+    // A peer that reads nothing must not keep it, nor this process.
+    stream.unref();
+    setTimeout(() => stream.destroy(), LINGER_MS).unref();
   }
 
   #throwIfBroken(): void {
@@ -106,18 +116,31 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
     waiting.push(wireOf(socket, address)),
   );
   try {
-    server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port });
-    await once(server, 'listening');
+    try {
+      await bind(server, address);
+    } catch (error) {
+      if (!('path' in address) || !(await isAbandoned(address.path, error))) throw error;
+      unlinkSync(address.path);
+      await bind(server, address);
+    }
   } catch (cause) {
     throw cannotListen(address, cause);
   }
+  const failures: Error[] = [];
+  server.on('error', (error) => failures.push(error));
   return {
     address:
       'path' in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
-    accept: () => waiting.shift() ?? null,
+    accept() {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      return waiting.shift() ?? null;
+    },
     async close() {
       for (const wire of waiting.splice(0)) wire.close();
-      await closeServer(server);
+      // Its callback would wait for the sockets, too, which have owners of their own.
+      server.close();
+      await nextTurn();
     },
   };
 }
@@ -157,6 +180,21 @@ function wireOf(socket: Socket, address: SocketAddress): StreamWire {
   );
 }
 
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+async function bind(server: Server, address: SocketAddress): Promise<void> {
+  server.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port });
+  await once(server, 'listening');
+}
+
+/** Whether a path is that of the Unix socket of a process that died: nobody accepts there. */
+async function isAbandoned(path: string, error: unknown): Promise<boolean> {
+  if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !isSocket(path)) return false;
+  const probe = connect({ path });
+  try {
+    await once(probe, 'connect');
+    return false;
+  } catch (refusal) {
+    return (refusal as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+  } finally {
+    probe.destroy();
+  }
 }

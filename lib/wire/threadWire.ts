@@ -8,6 +8,8 @@ interface Parcel {
   readonly bytes: Uint8Array;
   readonly thread: number;
   readonly memory?: SharedArrayBuffer;
+  /** The sender has hung up. */
+  readonly end?: true;
 }
 interface Knock {
   readonly channel: string;
@@ -58,6 +60,8 @@ export class ThreadWire implements Wire {
   #remoteThread: number;
   #memory: SharedArrayBuffer | null = null;
   #toShare: SharedArrayBuffer | undefined;
+  #ended = false;
+  #closed = false;
 
   /** With `remoteThread` the peer is there already, and is told so; else this waits to be told. */
   constructor(name: string, remoteThread?: number) {
@@ -87,6 +91,7 @@ export class ThreadWire implements Wire {
   }
 
   receive(into: Uint8Array, start: number, length: number): number {
+    if (this.#ended) return -1;
     if (this.#rest === null) {
       const parcel = this.#mailbox.take();
       if (parcel === undefined) return 0;
@@ -94,6 +99,10 @@ export class ThreadWire implements Wire {
       this.#rest = parcel.bytes;
       this.#remoteThread = parcel.thread;
       if (parcel.memory !== undefined) this.#memory = parcel.memory;
+      if (parcel.end === true) {
+        this.#ended = true;
+        return -1;
+      }
     }
     const part = this.#rest.subarray(0, length);
     into.set(part, start);
@@ -106,6 +115,9 @@ export class ThreadWire implements Wire {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#ready) this.#mailbox.post({ bytes: new Uint8Array(0), thread: threadId, end: true });
     this.#mailbox.close();
   }
 }
