@@ -34,7 +34,7 @@ export class Sessions {
   find(transport: Transport, client: string, server: string): OpenSegment | null {
     if (transport === 'inproc') {
       const memory = this.#shared.get(client);
-      return memory === undefined ? null : openShared(memory, this.#role, { client, server });
+      return memory === undefined ? null : this.#opened(client, memory, { client, server });
     }
     const path = this.#path(transport, client, server);
     return path === null ? null : openSegmentFile(path, this.#role, { client, server });
@@ -59,7 +59,7 @@ export class Sessions {
     if (transport === 'inproc') {
       const memory = createShared(identity);
       this.#shared.set(client, memory);
-      return openShared(memory, this.#role, identity);
+      return { ...this.#opened(client, memory, identity), begun: true };
     }
     const path = this.#path(transport, client, server);
     return path === null
@@ -75,6 +75,15 @@ export class Sessions {
   /** Removes the folders in shared memory if no session is left in them. */
   close(): void {
     if (this.#sharedFolder !== null) removeIfEmpty(this.#sharedFolder, this.#settings.sharedDirectory);
+  }
+
+  #opened(client: string, memory: SharedArrayBuffer, expected: Partial<Identity>): OpenSegment {
+    const open = openShared(memory, this.#role, expected);
+    const remove = (): void => {
+      open.close();
+      if (this.#shared.get(client) === memory) this.#shared.delete(client);
+    };
+    return { ...open, remove };
   }
 
   /** Null for a session that has no file. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, realpathSync, rmdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TcpshmError } from '../errors.js';
 import { type MappedFile, native, type SystemError } from '../memory/native.js';
@@ -45,15 +45,14 @@ export function ensureSharedFolder(root: string, directory: string): string {
   return ensureFolder(join(root, hash));
 }
 
-/** Removes the folder of {@link ensureSharedFolder} if nothing is left in it, and its root likewise. */
+/** Removes the folder of {@link ensureSharedFolder} if nothing is left in it, and its root likewise, where it may. */
 export function removeIfEmpty(...folders: readonly string[]): void {
   for (const folder of folders) {
     try {
       rmdirSync(folder);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOTEMPTY' || code === 'ENOENT') return;
-      throw fileError(error, `folder ${folder} cannot be removed`);
+    } catch {
+      // In use, a mount point, or in a folder that is not ours: it stays, and harms nobody.
+      return;
     }
   }
 }
@@ -70,12 +69,12 @@ export function openSegmentFile(path: string, role: Role, expected: Partial<Iden
     lock(file, role);
     const identity = readIdentity(file.buffer, path);
     if (identity === null) {
+      rmSync(path, { force: true });
       file.close();
-      unlinkSync(path);
       return null;
     }
     checkIdentity(identity, expected, path);
-    return new OpenFile(file, role, identity);
+    return new OpenFile(file, role, identity, false);
   } catch (error) {
     file.close();
     throw error;
@@ -91,10 +90,10 @@ export function createSegmentFile(path: string, role: Role, identity: Identity):
   try {
     lock(file, role);
     formatSegment(file.buffer, identity);
-    return new OpenFile(file, role, identity);
+    return new OpenFile(file, role, identity, true);
   } catch (error) {
+    rmSync(path, { force: true });
     file.close();
-    unlinkSync(path);
     throw error;
   }
 }
@@ -103,13 +102,21 @@ class OpenFile implements OpenSegment {
   readonly segment: Segment;
   readonly role: Role;
   readonly where: string;
+  readonly begun: boolean;
   readonly #file: MappedFile;
+  readonly #inode: number | null;
 
-  constructor(file: MappedFile, role: Role, identity: Identity) {
+  constructor(file: MappedFile, role: Role, identity: Identity, begun: boolean) {
     this.segment = new Segment(file.buffer, identity);
     this.role = role;
     this.where = file.path;
+    this.begun = begun;
     this.#file = file;
+    this.#inode = inodeAt(file.path);
+  }
+
+  get lost(): boolean {
+    return inodeAt(this.where) !== this.#inode;
   }
 
   close(): void {
@@ -117,9 +124,15 @@ class OpenFile implements OpenSegment {
   }
 
   remove(): void {
+    // By now the path may be that of another session: one that the peer began after it had removed this one.
+    if (!this.lost) rmSync(this.where, { force: true });
     this.#file.close();
-    unlinkSync(this.where);
   }
+}
+
+/** What tells a file from another one of the same path; null when there is none. */
+function inodeAt(path: string): number | null {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }
 
 function lock(file: MappedFile, role: Role): void {
@@ -135,6 +148,11 @@ function map(path: string, create: boolean, sizeBytes: number): MappedFile | nul
     if (!create && (cause as SystemError).code === 'ENOENT') return null;
     throw fileError(cause, `${path} cannot be ${create ? 'created' : 'opened'}`);
   }
+}
+
+/** Whether a segment could not be had for want of memory or of access to it: over tcp one does without. */
+export function isMemoryMissing(error: unknown): boolean {
+  return error instanceof TcpshmError && (error.code === 'ERR_NO_SPACE' || error.code === 'ERR_FILE');
 }
 
 /** Says what could not be done, with the reason that the system gave. */

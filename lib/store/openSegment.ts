@@ -7,6 +7,10 @@ export interface OpenSegment {
   readonly role: Role;
   /** What to call it in errors: a path, or what kind of memory it is. */
   readonly where: string;
+  /** Whether this opening created it. */
+  readonly begun: boolean;
+  /** Whether what it is kept in was deleted or replaced since, by somebody else: then nobody can find it again. */
+  readonly lost: boolean;
   /** Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. */
   close(): void;
   /** The same, and deletes what it is kept in: for good. */

@@ -50,7 +50,7 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
     cancel();
     leaveSide(word);
   };
-  return { segment, role, where, close, remove: close };
+  return { segment, role, where, begun: false, lost: false, close, remove: close };
 }
 
 /** The presence word of the other side. */
@@ -72,5 +72,13 @@ function markWhenThreadEnds(word: Int32Array): () => void {
 export function createPrivate(identity: Identity, role: Role): OpenSegment {
   const buffer = new ArrayBuffer(segmentBytes(identity));
   formatSegment(buffer, identity);
-  return { segment: new Segment(buffer, identity), role, where: 'memory', close() {}, remove() {} };
+  return {
+    segment: new Segment(buffer, identity),
+    role,
+    where: 'memory',
+    begun: true,
+    lost: false,
+    close() {},
+    remove() {},
+  };
 }
