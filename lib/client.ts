@@ -1,9 +1,17 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from './connection.js';
+import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { bootId, Sessions } from './login/sessions.js';
-import { choice, loginBytes, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
+import { native } from './memory/native.js';
+import {
+  checkOptions,
+  choice,
+  loginBytes,
+  type PeerOptions,
+  type PeerSettings,
+  peerSettings,
+} from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
 import type { Transport, WantedTransport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
@@ -51,6 +59,7 @@ export class Client implements Pollable {
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ClientOptions) {
+    checkOptions(options, CALLBACKS);
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
@@ -76,9 +85,11 @@ export class Client implements Pollable {
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
+    checkOptions(options);
     const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
     const server = options.server === undefined ? '' : checkName(options.server, 'server');
     const login = loginBytes(options.login, 'login');
+    if (transport === 'shm') native();
     if (this.#connecting || this.#current?.state === 'connected') {
       throw new TcpshmError(
         'ERR_ALREADY_CONNECTED',
@@ -87,10 +98,14 @@ export class Client implements Pollable {
     }
     this.#connecting = true;
     try {
+      // The last link may have ended without anyone having looked since.
+      if (this.#current?.attached) this.#disconnect(this.#current);
       const patience = this.#patience();
       const wire = await this.#dial(options, transport, server, patience);
-      this.#current = await this.#login(wire, transport, server, login, patience);
-      return this.#current;
+      const connection = await this.#login(wire, transport, server, login, patience);
+      this.#throwIfClosed();
+      this.#current = connection;
+      return connection;
     } finally {
       this.#connecting = false;
     }
@@ -99,7 +114,7 @@ export class Client implements Pollable {
   /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
   poll(now: number = performance.now()): void {
     this.pollControl(now);
-    this.pollMessages(now);
+    if (!this.#closed) this.pollMessages(now);
   }
 
   /** Keeps a connection over shared memory alive, and notices its end. */
@@ -107,20 +122,22 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport === 'tcp') return;
-    if (!connection.pollLink(now)) this.#disconnect(connection, null);
+    if (!connection.pollLink(now)) this.#disconnect(connection);
   }
 
   /** Serves a connection over tcp: receives, hands out messages, sends. */
   pollTcp(now: number = performance.now()): void {
+    this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport !== 'tcp') return;
     const alive = connection.pollLink(now);
     this.#deliver(connection);
-    if (!alive) this.#disconnect(connection, null);
+    if (!alive) this.#disconnect(connection);
   }
 
   /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. */
   pollShm(): void {
+    this.#throwIfClosed();
     const connection = this.#current;
     if (connection !== null && connection.transport !== 'tcp') this.#deliver(connection);
   }
@@ -132,7 +149,8 @@ export class Client implements Pollable {
   }
 
   /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
-  run(options?: RunOptions): Promise<void> {
+  async run(options?: RunOptions): Promise<void> {
+    this.#throwIfClosed();
     return drive(this, options);
   }
 
@@ -144,6 +162,7 @@ export class Client implements Pollable {
     if (this.#closed) return;
     this.#closed = true;
     for (const connection of [...this.#connections.values()]) {
+      connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#sessions.close();
@@ -165,7 +184,13 @@ export class Client implements Pollable {
         ? { path: options.path }
         : 'port' in options
           ? { host: options.host ?? '127.0.0.1', port: options.port }
-          : { host: '', port: 0 };
+          : null;
+    if (address === null) {
+      throw new TcpshmError(
+        'ERR_OPTION',
+        `a host and port or a path to connect to was expected, got ${Object.keys(options).join(', ') || 'neither'}`,
+      );
+    }
     checkAddress(address);
     return this.#settings.wire === 'native'
       ? connectNative(address, this.#settings, patience)
@@ -193,6 +218,7 @@ export class Client implements Pollable {
       connectionTimeoutMs,
       login,
     };
+    let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;
     const attempt = new ClientLogin(wire, hello, {
       liveness: this.#settings,
       known: (welcome) => this.#connections.get(sessionKey(welcome)) ?? null,
@@ -200,11 +226,13 @@ export class Client implements Pollable {
       begin: (welcome) =>
         this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
       connection: (open, welcome) => {
-        const connection = new Connection(open, welcome.transport, (closed) => this.#forget(closed));
+        const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
         this.#connections.set(sessionKey(welcome), connection);
         return connection;
       },
-      mismatch: (connection, numbers) => this.#options.onSequenceMismatch?.(connection, numbers),
+      mismatch: (connection, numbers) => {
+        mismatch = { connection, numbers };
+      },
     });
     try {
       for (;;) {
@@ -213,7 +241,12 @@ export class Client implements Pollable {
         await patience.pause();
       }
     } catch (error) {
-      attempt.abandon();
+      const refused = mismatch as { connection: Connection; numbers: SequenceNumbers } | null;
+      try {
+        if (refused !== null) this.#options.onSequenceMismatch?.(refused.connection, refused.numbers);
+      } finally {
+        attempt.abandon();
+      }
       if (error instanceof TcpshmError) throw error;
       throw new TcpshmError('ERR_CONNECT', `the login failed: ${(error as Error).message}`, error);
     }
@@ -236,6 +269,7 @@ export class Client implements Pollable {
         }
         // At first in every turn of the event loop, then without burning the processor.
         await (pauses++ < 100 ? nextTurn() : sleep(1));
+        this.#throwIfClosed();
       },
     };
   }
@@ -247,19 +281,13 @@ export class Client implements Pollable {
       connection.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
       // What the peer wrote into the ring is its fault; what a handler throws is the caller's to see.
-      if (!(error instanceof TcpshmError) || error.code !== 'ERR_PROTOCOL') throw error;
-      this.#disconnect(connection, error);
+      if (connection.violation === null || connection.violation !== error) throw error;
+      this.#disconnect(connection);
     }
   }
 
-  #disconnect(connection: Connection, error: TcpshmError | null): void {
-    if (connection.state === 'closed') return;
-    const ended = connection.detach(error);
-    // What has arrived is the user's, before he hears of the end.
-    if (error === null && this.#options.onMessage !== undefined) {
-      connection.deliver(this.#options.onMessage, Number.POSITIVE_INFINITY);
-    }
-    this.#options.onDisconnect?.(connection, ended.reason, ended.error);
+  #disconnect(connection: Connection): void {
+    if (connection.attached) connection.disconnect(this.#options, () => {});
   }
 
   #forget(connection: Connection): void {
@@ -271,6 +299,8 @@ export class Client implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the client '${this.name}' is closed`);
   }
 }
+
+const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch'] as const;
 
 function sessionKey(welcome: Welcome): string {
   return `${welcome.server}@${welcome.transport}`;

@@ -25,6 +25,20 @@ export interface ConnectionHandlers {
 
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
+/** @internal A connection of a session that was opened: if it cannot be one, the session is given up again. */
+export function makeConnection(
+  open: OpenSegment,
+  transport: Transport,
+  onClosed: (connection: Connection) => void,
+): Connection {
+  try {
+    return new Connection(open, transport, onClosed);
+  } catch (error) {
+    open.close();
+    throw error;
+  }
+}
+
 /**
  * One session as one side has it: two queues, one in each direction, with the same calls whatever lies between the
  * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
@@ -49,8 +63,10 @@ export class Connection {
   #link: Link | null = null;
   /** The link, if it moves the rings. */
   #pump: WireLink | null = null;
+  /** What the peer wrote into the rings and must not have: ends the link at the next poll. */
+  #violation: TcpshmError | null = null;
   #closed = false;
-  #everAttached = false;
+  #keeps = false;
   #loginData: Uint8Array = new Uint8Array(0);
 
   /** @internal */
@@ -71,11 +87,15 @@ export class Connection {
   /**
    * Room for a message of `sizeBytes`, to be filled in and pushed; null when the queue is full. Allocating again
    * before the push replaces it. Throws a RangeError for a size that no message can have (larger than a quarter of
-   * the capacity), ERR_CLOSED after `close`.
+   * the capacity), ERR_CLOSED after `close`, ERR_PROTOCOL when the peer's position in the queue cannot be true.
    */
   alloc(sizeBytes: number): Message | null {
     if (this.#closed) throw this.#closedError();
-    return this.#producer.claim(sizeBytes);
+    try {
+      return this.#producer.claim(sizeBytes);
+    } catch (error) {
+      throw this.#noticed(error);
+    }
   }
 
   /** Sends the allocated message, and those of `pushMore` with it. Throws ERR_NO_MESSAGE without one. */
@@ -107,7 +127,11 @@ export class Connection {
    */
   front(): Message | null {
     if (this.#closed) throw this.#closedError();
-    return this.#consumer.front();
+    try {
+      return this.#consumer.front();
+    } catch (error) {
+      throw this.#noticed(error);
+    }
   }
 
   /** Done with the message that `front` gave, or that a handler got. Throws ERR_NO_MESSAGE without one. */
@@ -163,6 +187,8 @@ export class Connection {
     this.#link?.close();
     this.#link = null;
     this.#pump = null;
+    this.#producer.message.expire();
+    this.#consumer.message.expire();
     if (options.remove) this.#open.remove();
     else this.#open.close();
     this.#onClosed(this);
@@ -197,17 +223,32 @@ export class Connection {
     return { sessionId: this.#open.segment.identity.sessionId, state: this.readState() };
   }
 
+  /** @internal What the peer wrote into the rings and must not have. */
+  get violation(): TcpshmError | null {
+    return this.#violation;
+  }
+
   /**
-   * @internal After a login that failed: a connection that was only made for it goes again, and the session with it
-   * if nothing was ever sent in it.
+   * @internal The peer may take the login for complete from here on, so the session stays, whatever becomes of the
+   * login here.
+   */
+  keep(): void {
+    this.#keeps = true;
+  }
+
+  /**
+   * @internal After a login that failed: a connection that was only made for it goes again, and so does the session
+   * if it was begun for it. (One that was found stays, even if nothing was sent in it yet: the peer may have sent.)
    */
   abandonLogin(): void {
-    if (!this.#closed && !this.#everAttached) this.close({ remove: isFresh(this.readState()) });
+    if (!this.#closed && !this.#keeps) {
+      this.close({ remove: this.#open.begun && isFresh(this.readState()) });
+    }
   }
 
   /** @internal Shared memory: a link that tells of the peer. */
   attach(link: Link, loginData: Uint8Array): void {
-    this.#everAttached = true;
+    this.#keeps = true;
     this.#link = link;
     this.#loginData = loginData;
   }
@@ -242,36 +283,68 @@ export class Connection {
     this.attach(new WireLink(talk.wire, talk.reader, options, null, null), loginData);
   }
 
-  /** @internal Lets the link work. False once it has ended: then `detach` tells why. */
-  pollLink(now: number): boolean {
-    if (this.#link === null) return true;
-    this.#link.poll(now);
-    return this.#link.ended === null;
+  /** @internal Whether there is a link: one that has ended stays until `detach`. */
+  get attached(): boolean {
+    return this.#link !== null;
   }
 
-  /** @internal Forgets the link that ended, or ends it for an error of the rings, and tells the reason. */
-  detach(error: TcpshmError | null = null): { reason: DisconnectReason; error: TcpshmError | null } {
+  /** @internal Lets the link work. False once it has ended, for good: then `disconnect` tells why. */
+  pollLink(now: number): boolean {
     const link = this.#link;
-    const ended = link?.ended ?? null;
+    if (link === null) return true;
+    if (this.#violation !== null) return false;
+    if (link.ended === null) link.poll(now);
+    return link.ended === null;
+  }
+
+  /**
+   * @internal After the end of the link: hands out what has arrived before, which is the user's, forgets the link,
+   * and tells him. If a handler throws, nothing is forgotten, and the next call goes on there. `left` is called
+   * before `onDisconnect`.
+   */
+  disconnect(handlers: ConnectionHandlers, left: () => void): void {
+    if (this.#violation === null && handlers.onMessage !== undefined) {
+      try {
+        this.deliver(handlers.onMessage, Number.POSITIVE_INFINITY);
+      } catch (error) {
+        if (this.#violation !== error) throw error;
+      }
+      if (this.#closed) return;
+    }
+    const link = this.#link;
+    const violation = this.#violation;
+    const reason = violation === null ? (link?.ended ?? 'protocol violated') : 'protocol violated';
     link?.close();
     this.#link = null;
     this.#pump = null;
-    return { reason: ended ?? 'protocol violated', error: error ?? link?.error ?? null };
+    this.#violation = null;
+    left();
+    try {
+      handlers.onDisconnect?.(this, reason, violation ?? link?.error ?? null);
+    } finally {
+      // Between threads there is no wire whose end would tell the peer.
+      if (violation !== null && this.transport === 'inproc') this.close();
+    }
   }
 
   /**
    * @internal Gives up to `limit` messages to a handler; stops when it leaves one un-popped. Throws ERR_PROTOCOL as
-   * `front` does, and what the handler throws.
+   * `front` does, which is the `violation` then, and what the handler throws.
    */
   deliver(onMessage: (connection: Connection, message: Message) => void, limit: number): void {
     const consumer = this.#consumer;
     for (let i = 0; i < limit; i++) {
-      const message = consumer.front();
+      const message = this.front();
       if (message === null) return;
       const position = consumer.position;
       onMessage(this, message);
       if (this.#closed || consumer.position === position) return;
     }
+  }
+
+  #noticed(error: unknown): unknown {
+    if (error instanceof TcpshmError && error.code === 'ERR_PROTOCOL') this.#violation = error;
+    return error;
   }
 
   #closedError(): TcpshmError {

@@ -71,6 +71,18 @@ export function peerSettings(options: PeerOptions): PeerSettings {
   };
 }
 
+/** Throws ERR_OPTION unless these are options, and the callbacks among them functions. */
+export function checkOptions(options: object, callbacks: readonly string[] = []): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TcpshmError('ERR_OPTION', `options must be an object, got ${String(options)}`);
+  }
+  for (const name of callbacks) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined || typeof value === 'function') continue;
+    throw new TcpshmError('ERR_OPTION', `${name} must be a function, got ${String(value)}`);
+  }
+}
+
 export function duration(value: unknown, what: string, fallback: number): number {
   if (value === undefined) return fallback;
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
@@ -124,6 +136,10 @@ export function loginBytes(value: unknown, what: string): Uint8Array {
 }
 
 function capacities(option: CapacityOption | undefined, what: string): Record<Transport, number> {
+  if (typeof option === 'object') {
+    checkOptions(option);
+    for (const key of Object.keys(option)) choice(key, `a key of ${what}`, ['inproc', 'shm', 'tcp']);
+  }
   const one = (transport: Transport): number => {
     const value = typeof option === 'object' ? option[transport] : option;
     return value === undefined ? 0 : checkCapacity(value, what);

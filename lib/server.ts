@@ -1,8 +1,15 @@
-import { Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from './connection.js';
+import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
 import { type Login, type LoginDecision, type LoginHost, ServerLogin } from './login/serverLogin.js';
 import { bootId, checkCapacities, Sessions } from './login/sessions.js';
-import { count, loginBytes, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
+import {
+  checkOptions,
+  count,
+  loginBytes,
+  type PeerOptions,
+  type PeerSettings,
+  peerSettings,
+} from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
 import type { Agreement } from './session/agreement.js';
 import type { Reject, Transport } from './session/loginMessages.js';
@@ -64,7 +71,7 @@ export class Server implements Pollable {
   readonly #maxPendingLogins: number;
   readonly #sessions: Sessions;
   readonly #host: LoginHost;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: { readonly listener: Listener; retryAt: number }[] = [];
   readonly #logins = new Map<ServerLogin, { since: number }>();
   /** Every session that is open here, by client and transport, connected or not. */
   readonly #connections = new Map<string, Connection>();
@@ -72,11 +79,18 @@ export class Server implements Pollable {
   #shm: readonly (readonly Connection[])[];
   #tcp: readonly (readonly Connection[])[];
   #members: readonly Member[] = [];
+  /**
+   * Calls of handlers that logins have brought about: made outside of the logins, so that what a handler throws
+   * reaches the caller of `poll` and no login.
+   */
+  readonly #tidings: (() => void)[] = [];
   #now = 0;
   #closed = false;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ServerOptions) {
+    checkOptions(options, CALLBACKS);
+    checkOptions(options.groups ?? {});
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
@@ -96,10 +110,15 @@ export class Server implements Pollable {
       memoryOf: (client) => this.#sessions.memoryOf(client),
       admit: (connection, group) => this.#admit({ connection, group }),
       mismatch: (connection, numbers) => {
-        this.#options.onSequenceMismatch?.(connection, numbers);
-        connection.abandonLogin();
+        this.#tidings.push(() => {
+          try {
+            this.#options.onSequenceMismatch?.(connection, numbers);
+          } finally {
+            connection.abandonLogin();
+          }
+        });
       },
-      failed: (error) => this.#options.onError?.(error),
+      failed: (error) => this.#failed(error),
     };
   }
 
@@ -123,31 +142,28 @@ export class Server implements Pollable {
   async listen(options: ListenOptions): Promise<Address>;
   async listen(options: ListenOptions): Promise<Address> {
     this.#throwIfClosed();
+    checkOptions(options);
     const listener = await this.#listen(options);
     if (this.#closed) {
       await listener.close();
       this.#throwIfClosed();
     }
-    this.#listeners.push(listener);
+    this.#listeners.push({ listener, retryAt: Number.NEGATIVE_INFINITY });
     return listener.address;
   }
 
   /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
   poll(now: number = performance.now()): void {
     this.pollControl(now);
-    this.pollMessages(now);
+    if (!this.#closed) this.pollMessages(now);
   }
 
   /** Accepts, logs in, and keeps the connections over shared memory alive. */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#now = now;
-    for (const listener of this.#listeners) {
-      for (let wire = listener.accept(); wire !== null; wire = listener.accept()) {
-        this.#logins.set(new ServerLogin(wire, this.#host), { since: now });
-        if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
-      }
-    }
+    this.#tell();
+    this.#accept(now);
     for (const [login, { since }] of this.#logins) {
       if (!login.poll()) this.#logins.delete(login);
       else if (now - since >= this.#settings.loginTimeoutMs) {
@@ -159,15 +175,17 @@ export class Server implements Pollable {
           ),
         );
       }
+      this.#tell();
     }
     for (const member of this.#members) {
       const { connection } = member;
-      if (connection.transport !== 'tcp' && !connection.pollLink(now)) this.#disconnect(member, null);
+      if (connection.transport !== 'tcp' && !connection.pollLink(now)) this.#disconnect(member);
     }
   }
 
   /** Serves the connections over tcp of a group: receives, hands out messages, sends. */
   pollTcp(now: number = performance.now(), group = 0): void {
+    this.#throwIfClosed();
     const members = this.#tcp[group];
     if (members === undefined) throw this.#noGroup(group);
     for (const connection of members) {
@@ -179,6 +197,7 @@ export class Server implements Pollable {
 
   /** Serves the connections over shared memory of a group: hands out messages. Needs no time and no system call. */
   pollShm(group = 0): void {
+    this.#throwIfClosed();
     const members = this.#shm[group];
     if (members === undefined) throw this.#noGroup(group);
     for (const connection of members) this.#deliver(connection);
@@ -188,12 +207,16 @@ export class Server implements Pollable {
   pollMessages(now: number): void {
     for (let group = 0; group < this.#groups; group++) {
       this.pollShm(group);
+      // A handler may have closed the server.
+      if (this.#closed) return;
       this.pollTcp(now, group);
+      if (this.#closed) return;
     }
   }
 
   /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
-  run(options?: RunOptions): Promise<void> {
+  async run(options?: RunOptions): Promise<void> {
+    this.#throwIfClosed();
     return drive(this, options);
   }
 
@@ -206,8 +229,11 @@ export class Server implements Pollable {
     this.#closed = true;
     for (const login of this.#logins.keys()) login.abandon();
     this.#logins.clear();
-    for (const connection of this.connections) connection.close({ remove: options.removeSessions ?? false });
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    for (const connection of this.connections) {
+      connection.abandonLogin();
+      connection.close({ remove: options.removeSessions ?? false });
+    }
+    await Promise.all(this.#listeners.splice(0).map(({ listener }) => listener.close()));
     this.#sessions.close();
   }
 
@@ -220,14 +246,70 @@ export class Server implements Pollable {
       : listenNet(address, this.#settings);
   }
 
+  /** Takes the connections that wait. One that cannot be taken, for want of descriptors say, is tried again later. */
+  #accept(now: number): void {
+    for (const entry of this.#listeners) {
+      if (now < entry.retryAt) continue;
+      try {
+        for (let wire = entry.listener.accept(); wire !== null; wire = entry.listener.accept()) {
+          this.#begin(new ServerLogin(wire, this.#host), now);
+        }
+      } catch (cause) {
+        entry.retryAt = now + ACCEPT_RETRY_MS;
+        this.#failed(
+          new TcpshmError(
+            'ERR_SYSTEM',
+            `a connection cannot be accepted: ${(cause as Error).message}`,
+            cause,
+          ),
+        );
+      }
+    }
+    this.#tell();
+  }
+
+  /** Lets a login speak at once, so that it is known whom to drop when too many are pending: one that is silent. */
+  #begin(login: ServerLogin, now: number): void {
+    if (!login.poll()) return;
+    this.#logins.set(login, { since: now });
+    if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
+  }
+
+  /** Makes the calls that are due. If one throws, the others are made by the next poll. */
+  #tell(): void {
+    while (!this.#closed) {
+      const tiding = this.#tidings.shift();
+      if (tiding === undefined) return;
+      tiding();
+    }
+  }
+
+  #failed(error: TcpshmError): void {
+    this.#tidings.push(() => this.#options.onError?.(error));
+  }
+
   #decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject {
-    const decision = this.#options.acceptLogin?.(login) ?? { group: 0 };
+    let decision: LoginDecision;
+    try {
+      decision = this.#options.acceptLogin === undefined ? { group: 0 } : this.#options.acceptLogin(login);
+    } catch (error) {
+      this.#tidings.push(() => {
+        throw error;
+      });
+      return { code: 'ERR_LOGIN_REJECTED', reason: 'the server failed to decide' };
+    }
+    if (typeof decision !== 'object' || decision === null) {
+      throw new TcpshmError(
+        'ERR_OPTION',
+        `acceptLogin must return { group } or { reject }, got ${String(decision)}`,
+      );
+    }
     if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
     const { group } = decision;
     const kind = login.transport === 'tcp' ? 'tcp' : 'shm';
-    const members = (kind === 'tcp' ? this.#tcp : this.#shm)[group];
+    const members = Number.isInteger(group) ? (kind === 'tcp' ? this.#tcp : this.#shm)[group] : undefined;
     if (members === undefined) throw this.#noGroup(group);
-    if (members.length >= this.#limits[kind]) {
+    if (members.length + this.#offered(group, kind) >= this.#limits[kind]) {
       return {
         code: 'ERR_LOGIN_REJECTED',
         reason: `group ${group} has its ${this.#limits[kind]} ${kind} connections`,
@@ -236,7 +318,26 @@ export class Server implements Pollable {
     return { group, reply: loginBytes(decision.reply, 'reply') };
   }
 
+  /** Logins that will take a place in a group unless they fail. */
+  #offered(group: number, kind: 'shm' | 'tcp'): number {
+    let offered = 0;
+    for (const { offer } of this.#logins.keys()) {
+      if (offer === null || offer.group !== group) continue;
+      if ((offer.connection.transport === 'tcp') === (kind === 'tcp')) offered++;
+    }
+    return offered;
+  }
+
   #session(client: string, agreement: Agreement): Connection {
+    for (const login of this.#logins.keys()) {
+      // It may have hung up, or be complete by now.
+      if (login.offer?.hello.client === client && login.poll()) {
+        throw new TcpshmError(
+          'ERR_ALREADY_CONNECTED',
+          `the client '${client}' is logging in to '${this.name}' already`,
+        );
+      }
+    }
     for (const member of this.#members) {
       if (member.connection.remoteName !== client) continue;
       // The old link may have ended without anyone having looked since.
@@ -246,10 +347,16 @@ export class Server implements Pollable {
           `the client '${client}' is connected to '${this.name}' already, over ${member.connection.transport}`,
         );
       }
-      this.#disconnect(member, null);
+      this.#leave(member);
     }
+    this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
-    const known = this.#connections.get(key);
+    let known = this.#connections.get(key);
+    if (known !== undefined && agreement.transport === 'shm' && known.open.lost) {
+      // The client has removed the session, or somebody the file: no client could find it any more.
+      known.close();
+      known = undefined;
+    }
     if (known !== undefined) {
       checkCapacities(known.open, agreement);
       return known;
@@ -258,18 +365,37 @@ export class Server implements Pollable {
     const open = found ?? this.#sessions.begin(agreement.transport, client, this.name, agreement);
     try {
       checkCapacities(open, agreement);
-      const connection = new Connection(open, agreement.transport, (closed) => this.#forget(closed));
-      this.#connections.set(key, connection);
-      return connection;
     } catch (error) {
       open.close();
       throw error;
     }
+    const connection = makeConnection(open, agreement.transport, (closed) => this.#forget(closed));
+    this.#connections.set(key, connection);
+    return connection;
+  }
+
+  /** Disconnects a member whose client logs in again. */
+  #leave(member: Member): void {
+    try {
+      this.#disconnect(member);
+    } catch (error) {
+      this.#tidings.push(() => {
+        throw error;
+      });
+      if (!member.connection.attached) return;
+      throw new TcpshmError(
+        'ERR_ALREADY_CONNECTED',
+        `the last connection of '${member.connection.remoteName}' to '${this.name}' has not come to its end yet`,
+      );
+    }
   }
 
   #admit(member: Member): void {
+    const { connection } = member;
     this.#setMembers([...this.#members, member]);
-    this.#options.onConnection?.(member.connection);
+    this.#tidings.push(() => {
+      if (connection.state !== 'closed') this.#options.onConnection?.(connection);
+    });
   }
 
   #deliver(connection: Connection): void {
@@ -278,26 +404,23 @@ export class Server implements Pollable {
     try {
       connection.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
-      // What the peer wrote into the ring is its fault; what a handler throws is the caller's to see.
-      if (!(error instanceof TcpshmError) || error.code !== 'ERR_PROTOCOL') throw error;
-      this.#disconnected(connection, error);
+      // What a peer wrote into a ring is its fault, whoever met it; what a handler throws is the caller's to see.
+      const culprit = this.#members.find((member) => member.connection.violation === error);
+      if (culprit === undefined || error === null) throw error;
+      this.#disconnect(culprit);
     }
   }
 
-  #disconnected(connection: Connection, error: TcpshmError | null = null): void {
+  #disconnected(connection: Connection): void {
     const member = this.#members.find((candidate) => candidate.connection === connection);
-    if (member !== undefined) this.#disconnect(member, error);
+    if (member !== undefined) this.#disconnect(member);
   }
 
-  #disconnect(member: Member, error: TcpshmError | null): void {
-    const { connection } = member;
-    this.#setMembers(this.#members.filter((other) => other !== member));
-    const ended = connection.detach(error);
-    // What has arrived is the user's, before he hears of the end.
-    if (error === null && this.#options.onMessage !== undefined) {
-      connection.deliver(this.#options.onMessage, Number.POSITIVE_INFINITY);
-    }
-    this.#options.onDisconnect?.(connection, ended.reason, ended.error);
+  #disconnect(member: Member): void {
+    if (!member.connection.attached) return;
+    member.connection.disconnect(this.#options, () =>
+      this.#setMembers(this.#members.filter((other) => other !== member)),
+    );
   }
 
   #forget(connection: Connection): void {
@@ -316,16 +439,15 @@ export class Server implements Pollable {
   }
 
   #dropOldestLogin(): void {
-    for (const login of this.#logins.keys()) {
-      this.#logins.delete(login);
-      login.fail(
-        new TcpshmError(
-          'ERR_LOGIN_TIMEOUT',
-          `more than ${this.#maxPendingLogins} logins are pending: the oldest goes`,
-        ),
-      );
-      return;
-    }
+    const logins = [...this.#logins.keys()];
+    const login = logins.find(({ offer }) => offer === null) ?? (logins[0] as ServerLogin);
+    this.#logins.delete(login);
+    login.fail(
+      new TcpshmError(
+        'ERR_LOGIN_TIMEOUT',
+        `more than ${this.#maxPendingLogins} logins are pending: the oldest goes`,
+      ),
+    );
   }
 
   #noGroup(group: number): TcpshmError {
@@ -336,6 +458,18 @@ export class Server implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
+
+const CALLBACKS = [
+  'acceptLogin',
+  'onConnection',
+  'onMessage',
+  'onDisconnect',
+  'onSequenceMismatch',
+  'onError',
+] as const;
+
+/** How long a listener is left alone after it could not accept. */
+const ACCEPT_RETRY_MS = 100;
 
 function sessionKey(client: string, transport: Transport): string {
   return `${client}@${transport}`;

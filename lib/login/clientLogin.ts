@@ -11,8 +11,8 @@ import {
   type Hello,
   type Welcome,
 } from '../session/loginMessages.js';
-import { FRESH_STATE, type SequenceNumbers, type SideState } from '../session/state.js';
-import { openSegmentFile } from '../store/files.js';
+import { FRESH_STATE, isFresh, type SequenceNumbers, type SideState } from '../session/state.js';
+import { isMemoryMissing, openSegmentFile } from '../store/files.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { openShared, peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
@@ -41,6 +41,8 @@ export class ClientLogin {
   #hello: Hello;
   #connection: Connection | null = null;
   #welcome: Welcome | null = null;
+  /** Whether the session was begun for this login. */
+  #begun = false;
   #done = false;
 
   constructor(wire: Wire, hello: Hello, guest: LoginGuest) {
@@ -67,6 +69,8 @@ export class ClientLogin {
   #handle(kind: FrameKind, payload: Uint8Array): void {
     if (kind === FrameKind.reject) {
       const { code, reason } = decodeReject(payload);
+      // Now it is sure that the server has not taken up what this side has begun.
+      if (this.#begun) this.#connection?.close({ remove: true });
       throw new TcpshmError(code, `the server refused the login: ${reason}`);
     }
     if (kind === FrameKind.welcome && this.#welcome === null) this.#onWelcome(decodeWelcome(payload));
@@ -81,17 +85,30 @@ export class ClientLogin {
         `expected the server '${this.#hello.server}', got '${welcome.server}'`,
       );
     }
+    const wanted = this.#hello.transport;
+    if (wanted === 'auto' ? welcome.transport === 'inproc' : welcome.transport !== wanted) {
+      throw new TcpshmError(
+        'ERR_PROTOCOL',
+        `expected a session over ${wanted}, was offered one over ${welcome.transport}`,
+      );
+    }
     this.#welcome = welcome;
     if (welcome.transport === 'tcp') this.#attachJournal(welcome);
     else this.#attachMemory(welcome);
   }
 
   #attachMemory(welcome: Welcome): void {
+    const known = this.#guest.known(welcome);
+    if (known !== null && known.mine.sessionId !== welcome.sessionId) {
+      // The memory that this side has is no longer what the server has.
+      if (!isFresh(known.mine.state)) throw this.#mismatch(known, welcome);
+      known.close();
+    }
     try {
       this.#connection =
         this.#guest.known(welcome) ?? this.#guest.connection(this.#openMemory(welcome), welcome);
     } catch (error) {
-      if (this.#hello.transport !== 'auto') throw error;
+      if (this.#hello.transport !== 'auto' || !isMemoryMissing(error)) throw error;
       // The boot is the same but the memory is not to be had (another container, another user): over tcp then.
       this.#welcome = null;
       this.#say('cannot share memory', welcome, FRESH_STATE);
@@ -118,22 +135,29 @@ export class ClientLogin {
     const mine = this.#connection?.mine ?? null;
     const decision = reconcile(mine, welcome);
     if (decision === 'mismatch') {
-      const state = mine?.state ?? FRESH_STATE;
-      this.#say('mismatch', welcome, state);
-      const connection = this.#connection ?? this.#guest.connection(this.#guest.begin(welcome), welcome);
-      this.#connection = connection;
-      this.#guest.mismatch(connection, { local: state, remote: welcome.state });
-      throw new TcpshmError(
-        'ERR_SEQUENCE_MISMATCH',
-        `the positions of '${this.#hello.client}' and '${welcome.server}' cannot both be true:` +
-          ` ${JSON.stringify({ local: state, remote: welcome.state })}`,
-      );
+      this.#connection ??= this.#guest.connection(this.#guest.begin(welcome), welcome);
+      throw this.#mismatch(this.#connection, welcome);
     }
     if (decision === 'begin') {
       this.#connection?.close({ remove: true });
       this.#connection = this.#guest.connection(this.#guest.begin(welcome), welcome);
+      this.#begun = true;
     }
-    this.#say('attached', welcome, (this.#connection as Connection).readState());
+    const connection = this.#connection as Connection;
+    connection.keep();
+    this.#say('attached', welcome, connection.readState());
+  }
+
+  /** Tells both sides that what they have of the session cannot both be true, and gives what to throw. */
+  #mismatch(connection: Connection, welcome: Welcome): TcpshmError {
+    const numbers = { local: connection.readState(), remote: welcome.state };
+    this.#say('mismatch', welcome, numbers.local);
+    this.#guest.mismatch(connection, numbers);
+    return new TcpshmError(
+      'ERR_SEQUENCE_MISMATCH',
+      `the positions of '${this.#hello.client}' and '${welcome.server}' cannot both be true:` +
+        ` ${JSON.stringify(numbers)}`,
+    );
   }
 
   #say(outcome: 'attached' | 'mismatch' | 'cannot share memory', welcome: Welcome, state: SideState): void {

@@ -13,6 +13,7 @@ import {
   type Transport,
 } from '../session/loginMessages.js';
 import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
+import { isMemoryMissing } from '../store/files.js';
 import { peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
 import { PresenceLink } from '../wire/link.js';
@@ -38,7 +39,7 @@ export type LoginDecision =
 /** What a login needs of its server. */
 export interface LoginHost {
   readonly terms: Omit<ServerTerms, 'overThreads'>;
-  /** Asks the user, and checks the limits. */
+  /** Asks the user, and checks the limits. Throws ERR_OPTION when his answer is not usable. */
   decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject;
   /** The client's session, found or begun. Throws ERR_ALREADY_CONNECTED while it is live, and what opening throws. */
   session(client: string, agreement: Agreement): Connection;
@@ -53,7 +54,7 @@ export interface LoginHost {
 }
 
 /** A session that was offered to the client, until it says whether it attached. */
-interface Offer {
+export interface Offer {
   readonly hello: Hello;
   readonly connection: Connection;
   readonly group: number;
@@ -73,8 +74,14 @@ export class ServerLogin {
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
   }
 
+  /** The session that the client was offered, until it is over. */
+  get offer(): Offer | null {
+    return this.#offer;
+  }
+
   /** Takes what has come. False once it is over, one way or the other. */
   poll(): boolean {
+    if (this.#over) return false;
     try {
       if (!this.#talk.poll()) this.#abandon();
     } catch (error) {
@@ -85,14 +92,14 @@ export class ServerLogin {
 
   /** Ends it for an error, which both sides are told. */
   fail(error: TcpshmError): void {
-    if (this.#over) throw error;
+    if (this.#over) return;
     this.#refuse({ code: error.code, reason: error.message });
     this.#host.failed(error);
   }
 
-  /** Ends it without a word. */
+  /** Ends it because the server does. */
   abandon(): void {
-    if (!this.#over) this.#abandon();
+    if (!this.#over) this.#refuse({ code: 'ERR_LOGIN_REJECTED', reason: 'the server closes' });
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {
@@ -119,11 +126,17 @@ export class ServerLogin {
       address: this.#wire.remoteAddress(),
       data: hello.login,
     });
+    if (this.#over) return;
     if ('code' in decision) {
       this.#refuse(decision);
       return;
     }
     const connection = this.#session(hello, agreement);
+    if (connection === null) {
+      // Shared memory is not to be had: all is decided anew, over tcp.
+      this.#onHello({ ...hello, transport: 'tcp' });
+      return;
+    }
     const { segment, where } = connection.open;
     this.#offer = { hello, connection, group: decision.group };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
@@ -142,14 +155,13 @@ export class ServerLogin {
     );
   }
 
-  /** The client's session; over tcp where 'auto' cannot have shared memory. */
-  #session(hello: Hello, agreement: Agreement): Connection {
+  /** The client's session; null where 'auto' cannot have shared memory. */
+  #session(hello: Hello, agreement: Agreement): Connection | null {
     try {
       return this.#host.session(hello.client, agreement);
     } catch (error) {
-      const noMemory = error instanceof TcpshmError && ['ERR_NO_SPACE', 'ERR_FILE'].includes(error.code);
-      if (hello.transport !== 'auto' || agreement.transport !== 'shm' || !noMemory) throw error;
-      return this.#host.session(hello.client, { ...agreement, transport: 'tcp' });
+      if (hello.transport === 'auto' && agreement.transport === 'shm' && isMemoryMissing(error)) return null;
+      throw error;
     }
   }
 
@@ -168,12 +180,18 @@ export class ServerLogin {
       (connection.transport === 'tcp' && !canBothBeTrue(attach.state, local, clientToServer, serverToClient))
     ) {
       const numbers = { local, remote: attach.state };
+      // The host is told of it first, and may want to remove the session.
+      this.#offer = null;
       this.#refuse({
         code: 'ERR_SEQUENCE_MISMATCH',
         reason: 'the positions of both sides cannot both be true',
       });
       this.#host.mismatch(connection, numbers);
       return;
+    }
+    this.#talk.say(FrameKind.attached, new Uint8Array(0));
+    if (!this.#talk.flushed) {
+      throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
     if (connection.transport === 'tcp')
       connection.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
@@ -182,7 +200,6 @@ export class ServerLogin {
     else connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'server')), hello.login);
     this.#over = true;
     this.#offer = null;
-    this.#talk.say(FrameKind.attached, new Uint8Array(0));
     if (connection.transport === 'inproc') this.#wire.close();
     this.#host.admit(connection, offer.group);
   }
@@ -200,6 +217,7 @@ export class ServerLogin {
     this.#over = true;
     this.#wire.close();
     this.#offer?.connection.abandonLogin();
+    this.#offer = null;
   }
 
   #broken(cause: unknown): TcpshmError {

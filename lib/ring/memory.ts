@@ -1,10 +1,14 @@
 import { TcpshmError } from '../errors.js';
 import { MAX_CAPACITY, MIN_CAPACITY, maxMessageBytes, RECORDS, ringBytes } from './layout.js';
 
+/** Whether a ring can have this capacity. */
+export function isCapacity(capacity: number): boolean {
+  return capacity >= MIN_CAPACITY && capacity <= MAX_CAPACITY && Number.isInteger(Math.log2(capacity));
+}
+
 /** Throws ERR_CAPACITY unless `capacity` is one that a ring can have. `what` names the option in the message. */
 export function checkCapacity(capacity: number, what = 'capacityBytes'): number {
-  const powerOfTwo = Number.isInteger(capacity) && capacity > 0 && Number.isInteger(Math.log2(capacity));
-  if (!powerOfTwo || capacity < MIN_CAPACITY || capacity > MAX_CAPACITY) {
+  if (typeof capacity !== 'number' || !isCapacity(capacity)) {
     throw new TcpshmError(
       'ERR_CAPACITY',
       `${what} must be a power of two from ${MIN_CAPACITY} to ${MAX_CAPACITY} bytes, got ${String(capacity)}`,

@@ -71,7 +71,7 @@ function agreeTransport(hello: Hello, terms: ServerTerms): Transport | Reject {
   if (sameHost) return 'shm';
   if (transport === 'auto') return 'tcp';
   return reject(
-    'ERR_OPTION',
+    terms.bootId === '' || hello.bootId === '' ? 'ERR_NATIVE_MISSING' : 'ERR_OPTION',
     "transport 'shm' needs client and server on one host, both with the native module:" +
       ` boot id of the client '${hello.bootId}', of the server '${terms.bootId}'`,
   );

@@ -3,6 +3,7 @@
  * it is read, and a field that is not as it must be is an ERR_PROTOCOL that names it.
  */
 import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
+import { isCapacity } from '../ring/memory.js';
 import { isName } from './names.js';
 import type { Point, SideState } from './state.js';
 
@@ -80,8 +81,8 @@ export function decodeHello(bytes: Uint8Array): Hello {
     server: reader.text('server name', 63),
     transport: reader.choice('transport', TRANSPORTS),
     bootId: reader.text('boot id', 36),
-    clientToServer: reader.u32(),
-    serverToClient: reader.u32(),
+    clientToServer: reader.capacity('capacity from client to server', 'or 0'),
+    serverToClient: reader.capacity('capacity from server to client', 'or 0'),
     heartbeatIntervalMs: reader.f64('heartbeat interval'),
     connectionTimeoutMs: reader.f64('connection timeout'),
     login: reader.blob('user data', MAX_LOGIN_BYTES),
@@ -107,8 +108,8 @@ export function decodeWelcome(bytes: Uint8Array): Welcome {
     server: reader.name('server name'),
     transport: reader.choice('transport', ['inproc', 'shm', 'tcp'] as const, 1),
     sessionId: reader.sessionId(),
-    clientToServer: reader.u32(),
-    serverToClient: reader.u32(),
+    clientToServer: reader.capacity('capacity from client to server'),
+    serverToClient: reader.capacity('capacity from server to client'),
     path: reader.text('path', MAX_PATH_BYTES),
     state: reader.state(),
     reply: reader.blob('user data', MAX_LOGIN_BYTES),
@@ -198,6 +199,14 @@ class Reader {
 
   u32(): number {
     return this.#bytes.readUInt32LE(this.#take('a number', 4));
+  }
+
+  capacity(field: string, orZero?: 'or 0'): number {
+    const capacity = this.u32();
+    if (!(capacity === 0 && orZero === 'or 0') && !isCapacity(capacity)) {
+      throw this.#bad(field, 'a power of two within the limits', String(capacity));
+    }
+    return capacity;
   }
 
   f64(field: string): number {
