@@ -39,9 +39,20 @@ napi_value Environment::Construct(napi_env env, ClassId id) {
 }
 
 void Environment::CloseAtEnd(const std::shared_ptr<Mapping>& mapping) {
-  const auto gone = [](const std::weak_ptr<Mapping>& entry) { return entry.expired(); };
-  mappings_.erase(std::remove_if(mappings_.begin(), mappings_.end(), gone), mappings_.end());
+  if (mappings_.size() >= swept_at_) {
+    const auto gone = [](const std::weak_ptr<Mapping>& entry) { return entry.expired(); };
+    mappings_.erase(std::remove_if(mappings_.begin(), mappings_.end(), gone), mappings_.end());
+    swept_at_ = std::max(swept_at_, 2 * mappings_.size());
+  }
   mappings_.push_back(mapping);
+}
+
+std::shared_ptr<Mapping> Environment::MappingAt(const void* address) const {
+  for (const std::weak_ptr<Mapping>& entry : mappings_) {
+    std::shared_ptr<Mapping> mapping = entry.lock();
+    if (mapping && mapping->Has(address)) return mapping;
+  }
+  return nullptr;
 }
 
 void Environment::OnEnd(void* environment) noexcept {

@@ -36,6 +36,8 @@ class Environment {
   /** At the thread's end, `mapping` is closed if it is still open: node may never run the buffer's finalizer.
    */
   void CloseAtEnd(const std::shared_ptr<Mapping>& mapping);
+  /** The open mapping of this thread that `address` lies in, or none. */
+  std::shared_ptr<Mapping> MappingAt(const void* address) const;
 
  private:
   Environment() = default;
@@ -43,6 +45,7 @@ class Environment {
 
   std::array<napi_ref, static_cast<size_t>(ClassId::kCount)> constructors_{};
   std::vector<std::weak_ptr<Mapping>> mappings_;
+  size_t swept_at_ = 16;  // the length of mappings_ at which those that are gone are taken out
   bool constructing_ = false;
 };
 

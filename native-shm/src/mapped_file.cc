@@ -120,7 +120,9 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
   try {
     return FileOver(env, mapping);
   } catch (...) {
-    if (create) mapping->Discard();
+    // Not left to the finalizer of the buffer: when the thread is being terminated, it may never run.
+    if (create) mapping->RemoveFile();
+    mapping->Close();
     throw;
   }
 }

@@ -187,9 +187,6 @@ void Mapping::Close() {
   CloseFile();
 }
 
-void Mapping::Discard() {
-  ::unlink(path_.c_str());
-  Close();
-}
+void Mapping::RemoveFile() { ::unlink(path_.c_str()); }
 
 }  // namespace tcpshm

@@ -31,6 +31,10 @@ class Mapping {
 
   void* data() const { return data_; }
   size_t size_bytes() const { return size_bytes_; }
+  bool Has(const void* address) const {
+    const auto* const first = static_cast<const char*>(data_);
+    return data_ != nullptr && address >= first && address < first + size_bytes_;
+  }
   const std::string& path() const { return path_; }
 
   /** Open file description locks: they exclude within the process too, and die with the last descriptor. */
@@ -43,7 +47,7 @@ class Mapping {
   /** Also unmaps. Twice is harmless. */
   void Close();
   /** Removes the file that Create made, when what follows has failed. */
-  void Discard();
+  void RemoveFile();
 
  private:
   Mapping(UniqueFd fd, void* data, size_t size_bytes, std::string path)

@@ -53,25 +53,27 @@ napi_value Connected(napi_env env, napi_callback_info info) {
   return FromBoolean(env, Receiver(env, call.self).Connected());
 }
 
+/** Linux moves at most 2 GiB in one call, so a count fits. */
+napi_value FromCount(napi_env env, ssize_t count) { return FromInteger(env, static_cast<int32_t>(count)); }
+
 // send and receive run for every message: no allocation, and one N-API call for each thing to know.
 napi_value Send(napi_env env, napi_callback_info info) {
   const Call<3 * kMostRanges> call(env, info);
   iovec ranges[kMostRanges];
   size_t count = 0;
-  for (size_t at = 0; at < 3 * kMostRanges && at < call.count; at += 3) {
+  for (size_t at = 0; at == 0 || (at < 3 * kMostRanges && at < call.count); at += 3) {
     const napi_value* const argument = call.arguments + at;
     if (at > 0 && IsUndefined(env, argument[0])) continue;
     const Bytes bytes = ToByteRange(env, argument[0], argument[1], argument[2]);
     if (bytes.length > 0) ranges[count++] = {bytes.data, bytes.length};
   }
-  if (call.count == 0) ToByteRange(env, call.arguments[0], call.arguments[1], call.arguments[2]);
-  return FromNumber(env, static_cast<double>(Receiver(env, call.self).Send(ranges, count)));
+  return FromCount(env, Receiver(env, call.self).Send(ranges, count));
 }
 
 napi_value Receive(napi_env env, napi_callback_info info) {
   const Call<3> call(env, info);
   const Bytes into = ToByteRange(env, call.arguments[0], call.arguments[1], call.arguments[2]);
-  return FromNumber(env, static_cast<double>(Receiver(env, call.self).Receive(into.data, into.length)));
+  return FromCount(env, Receiver(env, call.self).Receive(into.data, into.length));
 }
 
 napi_value SetNoDelay(napi_env env, napi_callback_info info) {

@@ -1,6 +1,6 @@
 #include "value.h"
 
-#include <cmath>
+#include <cstdio>
 
 namespace tcpshm {
 namespace {
@@ -11,10 +11,14 @@ std::string Shown(double number) {
   return text;
 }
 
+/** For numbers that an int64_t can hold. Not with std::floor: without SSE 4.1 that is a call into the
+ * library. */
+bool IsWhole(double number) { return static_cast<double>(static_cast<int64_t>(number)) == number; }
+
 /** A whole number from 0 to `most`, or RangeFailure. */
 size_t ToCount(napi_env env, napi_value value, const char* name, size_t most) {
   const double number = ToNumber(env, value, name);
-  if (!(number >= 0 && number <= static_cast<double>(most)) || number != std::floor(number)) {
+  if (!(number >= 0 && number <= static_cast<double>(static_cast<int64_t>(most))) || !IsWhole(number)) {
     throw RangeFailure{std::string(name) + " must be a whole number from 0 to " + std::to_string(most) +
                        " (what the array has), is " + Shown(number)};
   }
@@ -59,8 +63,7 @@ double ToNumber(napi_env env, napi_value value, const char* name) {
 
 int64_t ToInteger(napi_env env, napi_value value, const char* name, int64_t least, int64_t most) {
   const double number = ToNumber(env, value, name);
-  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) ||
-      number != std::floor(number)) {
+  if (!(number >= static_cast<double>(least) && number <= static_cast<double>(most)) || !IsWhole(number)) {
     throw RangeFailure{std::string(name) + " must be a whole number from " + std::to_string(least) + " to " +
                        std::to_string(most) + ", is " + Shown(number)};
   }
