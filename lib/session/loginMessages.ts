@@ -134,10 +134,7 @@ export function decodeAttach(bytes: Uint8Array): Attach {
 }
 
 export function encodeReject(reject: Reject): Uint8Array {
-  return new Writer()
-    .text(reject.code)
-    .text(reject.reason.slice(0, MAX_REASON_BYTES / 4))
-    .finish();
+  return new Writer().text(reject.code).text(cut(reject.reason, MAX_REASON_BYTES)).finish();
 }
 
 export function decodeReject(bytes: Uint8Array): Reject {
@@ -145,6 +142,12 @@ export function decodeReject(bytes: Uint8Array): Reject {
   const code = reader.text('code', 64);
   const reason = reader.text('reason', MAX_REASON_BYTES);
   return reader.end({ code: ERROR_CODES.find((known) => known === code) ?? 'ERR_LOGIN_REJECTED', reason });
+}
+
+/** The start of a text that takes at most so many bytes. */
+function cut(text: string, lengthBytes: number): string {
+  // A stream may go on, so a character that was cut is not an error to be replaced.
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, lengthBytes), { stream: true });
 }
 
 /** Appends fields: numbers little-endian, texts and blobs after their length. */

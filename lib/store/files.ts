@@ -146,6 +146,13 @@ function map(path: string, create: boolean, sizeBytes: number): MappedFile | nul
     return native().mapFile(path, { create, sizeBytes });
   } catch (cause) {
     if (!create && (cause as SystemError).code === 'ENOENT') return null;
+    if (!create && (cause as SystemError).syscall === 'mmap') {
+      throw new TcpshmError(
+        'ERR_SEGMENT',
+        `${path} is not a usable segment: ${(cause as Error).message}`,
+        cause,
+      );
+    }
     throw fileError(cause, `${path} cannot be ${create ? 'created' : 'opened'}`);
   }
 }
