@@ -150,7 +150,13 @@ export class Message {
 
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */
   copyFrom(other: Message): void {
-    copyWords(other.#memory, other.#offset, this.#memory, this.#at(0, other.#size), other.#size);
+    const start = this.#at(0, other.#size);
+    // Whole words may reach behind a payload, into what pads its record, but not into bytes of a longer one.
+    if (other.#size === this.#size) {
+      copyWords(other.#memory, other.#offset, this.#memory, start, other.#size);
+    } else {
+      this.#memory.bytes.set(other.bytes(), start);
+    }
     this.#type = other.#type;
   }
 

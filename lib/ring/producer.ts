@@ -73,12 +73,12 @@ export class RingProducer {
    */
   claim(size: number): Message | null {
     if (size >>> 0 !== size || size > this.#memory.maxMessageBytes) throw this.#badSize(size);
+    if (this.#length !== 0) this.#forget();
     const length = alignedLength(size + HEADER_BYTES);
     const position = this.#position;
     const room = this.#capacity - (position & this.#mask);
     const padding = length > room ? room : 0;
     if (distance(position, this.#limit) < padding + length && !this.#findRoom(padding + length)) {
-      this.#length = 0;
       this.message.expire();
       return null;
     }
@@ -126,6 +126,14 @@ export class RingProducer {
     this.#published = this.#position;
     this.#pushed += this.#batched;
     this.#batched = 0;
+  }
+
+  /** Drops the claim. What was written into it must not stay: a shorter record would have it as the next header. */
+  #forget(): void {
+    const start = advance(this.#position, this.#padding);
+    this.#memory.clear(start, advance(start, this.#length));
+    this.#length = 0;
+    this.message.expire();
   }
 
   /** Writes a record's header at the end of the batch; the size of the first one is held back. */
