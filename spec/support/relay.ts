@@ -6,7 +6,7 @@ import { FRAME_HEADER_BYTES } from '../../lib/session/frame.js';
  * Stands between two peers on loopback: forwards, cuts connections, and cuts each frame in pieces, of which one goes
  * out per turn of the event loop.
  */
-export class Proxy {
+export class Relay {
   /** Where the real server listens. */
   targetPort = 0;
   /** How often connections were cut, and how many frames were cut in pieces: so that specs can prove it. */
@@ -26,12 +26,12 @@ export class Proxy {
     });
   }
 
-  static async listen(piecesPerFrame = 1): Promise<Proxy> {
+  static async listen(piecesPerFrame = 1): Promise<Relay> {
     const server = createServer({ noDelay: true });
-    const proxy = new Proxy(server, piecesPerFrame);
+    const relay = new Relay(server, piecesPerFrame);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return proxy;
+    return relay;
   }
 
   get port(): number {

@@ -1,0 +1,22 @@
+import { openPeers } from './pairs.js';
+import { queueContract } from './queueContract.js';
+
+const reopen = ['a', 'b'] as const;
+
+for (const wire of ['native', 'net'] as const) {
+  queueContract(`tcp over ${wire} sockets`, (capacity) => openPeers(capacity, { transport: 'tcp', wire }), {
+    reopen,
+    messages: 200_000,
+    runs: 30,
+  });
+  queueContract(
+    `tcp over ${wire} sockets, cut`,
+    (capacity) => openPeers(capacity, { transport: 'tcp', wire, piecesPerFrame: 1 }),
+    { reopen, messages: 20_000, runs: 20 },
+  );
+  queueContract(
+    `tcp over ${wire} sockets, every frame cut in seven`,
+    (capacity) => openPeers(capacity, { transport: 'tcp', wire, piecesPerFrame: 7 }),
+    { reopen, messages: 20_000, runs: 10 },
+  );
+}
