@@ -1,0 +1,20 @@
+import { expect } from 'chai';
+import { cleanUp, Program } from './support.js';
+
+describe('the examples with threads', () => {
+  afterEach(cleanUp);
+
+  it('workerThreads: every message comes back right', async () => {
+    const example = new Program('workerThreads/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.include('the worker got a text: bye');
+    expect(example.stdout).to.include('100001 messages sent, 100000 came back, 0 of them wrong');
+  });
+
+  it('piscina: the results of a task come through a ring, all of them', async () => {
+    const example = new Program('piscina/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.match(/^41538 primes came through the ring, the largest 499979/);
+    expect(example.stdout).to.include('the task says that it found 41538');
+  });
+});
