@@ -90,7 +90,8 @@ export interface Epoll {
   remove(fd: number): void;
   /**
    * Waits (-1 forever, 0 not at all) and writes pairs {token, readiness} into `events`; readiness has the bits of
-   * `interest` and 4 for error or hang-up. Returns the number of pairs. EINTR returns 0. Blocks the thread.
+   * `interest` and 4 for error or hang-up. Returns the number of pairs. EINTR returns 0. Blocks the thread, but
+   * not its end: it looks every half second whether the thread is being terminated.
    */
   wait(events: Uint32Array, timeoutMs: number): number;
   close(): void;
@@ -117,7 +118,8 @@ export interface Native {
   /**
    * Arranges that, when this thread's environment ends by whatever way but the death of the process (return,
    * exit, terminate), `words[index]` is atomically set from `from` to `to` if it holds `from`. Keeps the memory
-   * alive until then. Returns a function that cancels it.
+   * alive until then, unless `close()` unmaps it. Returns a function that cancels it. `process.exit()` in the main
+   * thread is the death of the process: it runs this for the workers, and not for the main thread.
    */
   exchangeAtExit(words: Int32Array, index: number, from: number, to: number): () => void;
 }

@@ -54,13 +54,14 @@ SocketAddress SocketAddress::Tcp(const std::string& host, uint16_t port) {
   return address;
 }
 
-SocketAddress SocketAddress::Unix(const std::string& path) {
+SocketAddress SocketAddress::Unix(const std::string& path, const char* syscall) {
   SocketAddress address;
   auto* local = reinterpret_cast<sockaddr_un*>(&address.storage);
   constexpr size_t kMost = sizeof local->sun_path - 1;
   if (path.size() > kMost) {
-    throw SystemFailure(ENAMETOOLONG, "bind")
+    throw SystemFailure(ENAMETOOLONG, syscall)
         .Path(path)
+        .Address(path)
         .Detail("the path of a Unix socket has at most " + std::to_string(kMost) + " bytes, this one has " +
                 std::to_string(path.size()));
   }

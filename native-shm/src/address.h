@@ -12,7 +12,8 @@ namespace tcpshm {
 struct SocketAddress {
   /** `host` is numeric; an IPv6 one may name its interface: fe80::1%eth0. */
   static SocketAddress Tcp(const std::string& host, uint16_t port);
-  static SocketAddress Unix(const std::string& path);
+  /** `syscall` is what the address is for, and what a path too long is reported as. */
+  static SocketAddress Unix(const std::string& path, const char* syscall);
   static SocketAddress LocalOf(int fd);
   static SocketAddress PeerOf(int fd);
 

@@ -60,15 +60,17 @@ ReleasedPaths& Released() {
 }
 
 /**
- * Mode 0600 for the file that bind made. bind takes the mode of the socket's own inode less the umask on
- * Linux, but only by custom; the umask itself belongs to the whole process and is not ours to change. So the
- * mode is set on the path, after bind and before listen: until then every connect is refused, whatever the
- * mode.
+ * Mode 0600 for the file that bind made. Linux gives it the mode of the socket's own inode, which fchmod has
+ * set, less the umask; neither is promised, and the umask belongs to the whole process and is not ours to
+ * change. So where the mode has come out otherwise it is set on the path: after bind and before listen, as
+ * until then every connect is refused whatever the mode.
  */
 BoundPath RestrictPath(const std::string& path) {
-  if (::chmod(path.c_str(), kOwnerOnly) != 0) throw SystemFailure(errno, "chmod").Path(path).Address(path);
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0) throw SystemFailure(errno, "lstat").Path(path).Address(path);
+  if ((status.st_mode & 07777) != kOwnerOnly && ::chmod(path.c_str(), kOwnerOnly) != 0) {
+    throw SystemFailure(errno, "chmod").Path(path).Address(path);
+  }
   return {path, status.st_dev, status.st_ino};
 }
 

@@ -142,7 +142,7 @@ napi_value ListenTcp(napi_env env, napi_callback_info info) {
 
 napi_value ListenUnix(napi_env env, napi_callback_info info) {
   const Call<2> call(env, info);
-  const SocketAddress address = SocketAddress::Unix(ToPath(env, call.arguments[0], "path"));
+  const SocketAddress address = SocketAddress::Unix(ToPath(env, call.arguments[0], "path"), "bind");
   return WrapSocket(env, Socket::Listen(address, ToInt(env, call.arguments[1], "backlog", 0)));
 }
 
@@ -153,7 +153,8 @@ napi_value ConnectTcp(napi_env env, napi_callback_info info) {
 
 napi_value ConnectUnix(napi_env env, napi_callback_info info) {
   const Call<1> call(env, info);
-  return WrapSocket(env, Socket::Connect(SocketAddress::Unix(ToPath(env, call.arguments[0], "path"))));
+  return WrapSocket(env,
+                    Socket::Connect(SocketAddress::Unix(ToPath(env, call.arguments[0], "path"), "connect")));
 }
 
 napi_value Adopt(napi_env env, napi_callback_info info) {

@@ -194,8 +194,10 @@ describe('NativeSocket', () => {
       const [near, far] = await pair();
       const address = far.localAddress();
       near.send(bytes(1), 0, 1);
-      await until(() => far.receive(new Uint8Array(1), 0, 0) === 0);
-      await new Promise((resolve) => setTimeout(resolve, 20)); // the byte must lie unread: loopback delivers at once
+      const epoll = n.createEpoll();
+      epoll.add(far.fd, 0, 1);
+      epoll.wait(new Uint32Array(2), -1); // the byte has come, and lies unread
+      epoll.close();
       far.close();
       const error = await failure(() => near.receive(new Uint8Array(1), 0, 1));
       expect(error).to.include({ code: 'ECONNRESET', errno: 104, syscall: 'recv', address });
@@ -370,7 +372,7 @@ describe('NativeSocket', () => {
         path: long,
       });
       expect(error.message).to.include('at most 107 bytes');
-      expectFailure(() => n.connectUnix(long), { code: 'ENAMETOOLONG', path: long });
+      expectFailure(() => n.connectUnix(long), { code: 'ENAMETOOLONG', syscall: 'connect', path: long });
       const longest = join(folder, 'y'.repeat(107 - folder.length - 1));
       const listener = own(n.listenUnix(longest, 8));
       expect(listener.localAddress()).to.equal(longest);
@@ -528,7 +530,7 @@ describe('NativeSocket', () => {
       await round();
       const before = openDescriptors();
       for (let at = 0; at < 20; at++) await round();
-      expect(openDescriptors()).to.equal(before);
+      expect(openDescriptors()).to.be.at.most(before);
     });
   });
 
