@@ -13,14 +13,15 @@ import { integer } from './echo/arguments.js';
 import { runProgram } from './program.js';
 
 const TRANSPORTS = ['inproc', 'shm', 'tcp'];
-/** Messages in a run, if time allows. */
+/** A run ends after so long, or so many messages; with `--count` only after those. */
+const SECONDS = 2;
 const COUNT = 500_000;
 
 await runProgram(async () => {
   const { values } = parseArgs({
     options: {
       json: { type: 'boolean', default: false },
-      count: { type: 'string', default: String(COUNT) },
+      count: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -28,7 +29,11 @@ await runProgram(async () => {
     console.log('npm run demo -- [--json] [--count MESSAGES]   (of each run)');
     return;
   }
-  const runs = new Runs(integer('count', values.count, 1, 2 ** 50));
+  const runs = new Runs(
+    values.count === undefined
+      ? { count: COUNT, seconds: SECONDS }
+      : { count: integer('count', values.count, 1, 2 ** 50), seconds: 0 },
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => runs.interrupt(signal));
   const results: DemoResult[] = [];

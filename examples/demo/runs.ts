@@ -11,8 +11,6 @@ import type { EchoReport } from '../echo/exchange.js';
 
 /** Messages in flight in the second run over a transport. */
 const WINDOW = 64;
-/** Each run ends after so long at the most. */
-const SECONDS = 2;
 
 /** A line of the result. Times are round trips, with one message in flight. */
 export interface DemoResult {
@@ -30,17 +28,23 @@ export interface DemoResult {
   readonly messagesPerSecond: number;
 }
 
+/** Of each of the two runs over a transport. */
+export interface RunLimits {
+  readonly count: number;
+  /** 0 for no limit. */
+  readonly seconds: number;
+}
+
 /** Runs the echo programs, in folders of its own. */
 export class Runs {
-  readonly #count: number;
+  readonly #limits: RunLimits;
   readonly #directory = mkdtempSync(join(tmpdir(), 'tcpshm-demo-'));
   readonly #sharedDirectory = mkdtempSync('/dev/shm/tcpshm-demo-');
   readonly #running = new Set<Program>();
   #interruptedBy: NodeJS.Signals | null = null;
 
-  /** `count` is how many messages to send in each run. */
-  constructor(count: number) {
-    this.#count = count;
+  constructor(limits: RunLimits) {
+    this.#limits = limits;
   }
 
   get interruptedBy(): NodeJS.Signals | null {
@@ -85,7 +89,14 @@ export class Runs {
     const { line, exit } = this.#start(
       'client',
       ...['--transport', transport, '--port', String(port), '--window', String(window)],
-      ...['--count', String(this.#count), '--seconds', String(SECONDS), '--reconnect-seconds', '5'],
+      ...[
+        '--count',
+        String(this.#limits.count),
+        '--seconds',
+        String(this.#limits.seconds),
+        '--reconnect-seconds',
+        '5',
+      ],
     );
     const report = JSON.parse(await line) as EchoReport;
     await exit;
