@@ -46,6 +46,7 @@ export function readCommit(memory: RingMemory): Commit {
     const ahead = distance(reclaimed, position);
     if (
       slotPosition !== position ||
+      (position | reclaimed) % ALIGNMENT !== 0 ||
       ahead < 0 ||
       ahead > memory.capacity ||
       !Number.isSafeInteger(popped) ||
