@@ -3,8 +3,8 @@ import { queueContract } from './queueContract.js';
 
 queueContract('shm', (capacity) => openPeers(capacity, { transport: 'shm' }), {
   reopen: ['a', 'b'],
-  messages: 500_000,
-  runs: 50,
+  messages: 1_000_000,
+  runs: 100,
 });
 queueContract(
   'shm, its control connection cut',

@@ -6,17 +6,17 @@ const reopen = ['a', 'b'] as const;
 for (const wire of ['native', 'net'] as const) {
   queueContract(`tcp over ${wire} sockets`, (capacity) => openPeers(capacity, { transport: 'tcp', wire }), {
     reopen,
-    messages: 200_000,
-    runs: 30,
+    messages: 500_000,
+    runs: 50,
   });
   queueContract(
     `tcp over ${wire} sockets, cut`,
     (capacity) => openPeers(capacity, { transport: 'tcp', wire, piecesPerFrame: 1 }),
-    { reopen, messages: 20_000, runs: 20 },
+    { reopen, messages: 100_000, runs: 50 },
   );
   queueContract(
     `tcp over ${wire} sockets, every frame cut in seven`,
     (capacity) => openPeers(capacity, { transport: 'tcp', wire, piecesPerFrame: 7 }),
-    { reopen, messages: 20_000, runs: 10 },
+    { reopen, messages: 100_000, runs: 50 },
   );
 }

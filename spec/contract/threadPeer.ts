@@ -1,0 +1,20 @@
+/** The far side of a RingChannel, in a thread of its own: exchanges traffic, then says so. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { RingChannel, type RingHandle } from '../../lib/index.js';
+import { Traffic } from '../support/traffic.js';
+
+const { handle, count, leaveAt } = workerData as {
+  readonly handle: RingHandle;
+  readonly count: number;
+  /** Ends the thread without a word after so many messages. */
+  readonly leaveAt: number;
+};
+const connection = RingChannel.open(handle);
+const traffic = new Traffic(connection, 1, count, count);
+let wrong: string | null = null;
+try {
+  while (!traffic.done && connection.popped < leaveAt) traffic.step();
+} catch (error) {
+  wrong = (error as Error).message;
+}
+if (wrong !== null || traffic.done) parentPort?.postMessage({ popped: connection.popped, wrong });
