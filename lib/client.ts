@@ -145,7 +145,8 @@ export class Client implements Pollable {
   /** Messages of whatever transport: what `run` calls in its inner loop. */
   pollMessages(now: number): void {
     this.pollShm();
-    this.pollTcp(now);
+    // A handler may have closed the client.
+    if (!this.#closed) this.pollTcp(now);
   }
 
   /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */

@@ -251,7 +251,9 @@ export class Server implements Pollable {
     for (const entry of this.#listeners) {
       if (now < entry.retryAt) continue;
       try {
-        for (let wire = entry.listener.accept(); wire !== null; wire = entry.listener.accept()) {
+        while (!this.#closed) {
+          const wire = entry.listener.accept();
+          if (wire === null) break;
           this.#begin(new ServerLogin(wire, this.#host), now);
         }
       } catch (cause) {
@@ -270,9 +272,9 @@ export class Server implements Pollable {
 
   /** Lets a login speak at once, so that it is known whom to drop when too many are pending: one that is silent. */
   #begin(login: ServerLogin, now: number): void {
-    if (!login.poll()) return;
     this.#logins.set(login, { since: now });
-    if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
+    if (!login.poll()) this.#logins.delete(login);
+    else if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
   }
 
   /** Makes the calls that are due. If one throws, the others are made by the next poll. */
