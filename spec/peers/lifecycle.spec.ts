@@ -1088,6 +1088,69 @@ describe('the life of a connection', () => {
     });
   });
 
+  describe('want of descriptors', () => {
+    it('is told, harms no connection, and passes', async () => {
+      const { directory } = scene.folders;
+      const { child, words } = scene.child(
+        `import { openSync, closeSync } from 'node:fs';
+         const told = [];
+         const server = new tcpshm.Server({ name: 'server', directory: ${JSON.stringify(directory)},
+           onError: (error) => told.push(error.code + ' ' + /EMFILE/.test(error.message)),
+           onMessage(connection, message) { connection.send(message.text() + ' ' + told[0]); connection.pop(); } });
+         const { port } = await server.listen({ port: 0 });
+         const stop = new AbortController();
+         server.run({ signal: stop.signal });
+         say(port);
+         let taken = [];
+         process.stdin.on('data', (order) => {
+           if (String(order) === 'free') for (const fd of taken.splice(0)) closeSync(fd);
+           else try { for (;;) taken.push(openSync('/dev/null')); } catch { say('full'); }
+         });`,
+        {},
+        256,
+      );
+      await scene.until(() => words.length === 1, 'the server');
+      const address = { port: Number(words[0]), transport: 'tcp' } as const;
+      const heard: string[] = [];
+      const options = {
+        onMessage(connection: Connection, message: { text(): string }): void {
+          heard.push(message.text());
+          connection.pop();
+        },
+      };
+      const first = await scene.connect(scene.client(options), address);
+      child.stdin?.write('take');
+      await scene.until(() => words.length === 2, 'the last descriptor');
+      const second = scene.client({ ...options, name: newName('second') });
+      let connection: Connection | null = null;
+      second.connect(address).then((made) => {
+        connection = made;
+      });
+      while (!heard.includes('first ERR_SYSTEM true')) {
+        first.send('first');
+        await scene.turn();
+      }
+      expect(connection).to.equal(null);
+      child.stdin?.write('free');
+      await scene.until(() => connection !== null, 'the second login');
+      (connection as unknown as Connection).send('second');
+      await scene.until(() => heard.includes('second ERR_SYSTEM true'), 'the answer');
+    });
+  });
+
+  it('a net server closes although a client reads nothing', async () => {
+    const { server, remote, local, client } = await scene.pair('tcp net', {
+      sendCapacityBytes: 2 ** 24,
+      heartbeatIntervalMs: 1000,
+    });
+    const login = client.closed;
+    expect([login, local.state]).to.deep.equal([false, 'connected']);
+    // More than the buffers of both kernels take, for a client that is polled no more.
+    while (remote.send(new Uint8Array(2 ** 20))) if (remote.pushed % 4 === 0) server.poll();
+    await server.close();
+    expect(server.closed).to.equal(true);
+  });
+
   describe('a process', () => {
     const lives: [string, string, boolean][] = [
       ['listens with native sockets', "wire: 'native'", false],

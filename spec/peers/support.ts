@@ -173,9 +173,14 @@ export class Scene {
     return { server, client, address, local, remote, log, serverEnded, clientEnded };
   }
 
-  /** A process that runs a module of this text, with the library as `tcpshm`. What it prints are its words. */
-  child(text: string, environment: Record<string, string> = {}): Talk {
-    const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', program(text)], {
+  /**
+   * A process that runs a module of this text, with the library as `tcpshm`. What it prints are its words. With
+   * `descriptors`, it may have so many open.
+   */
+  child(text: string, environment: Record<string, string> = {}, descriptors = 4096): Talk {
+    const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh'];
+    const node = [process.execPath, '--expose-gc', '--input-type=module', '-e', program(text)];
+    const child = spawn('sh', [...limited, ...node], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
