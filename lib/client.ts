@@ -215,6 +215,7 @@ export class Client implements Pollable {
       bootId: bootId(),
       clientToServer: sendCapacityBytes[kind],
       serverToClient: receiveCapacityBytes[kind],
+      overTcp: { clientToServer: sendCapacityBytes.tcp, serverToClient: receiveCapacityBytes.tcp },
       heartbeatIntervalMs,
       connectionTimeoutMs,
       login,

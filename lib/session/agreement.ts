@@ -42,15 +42,16 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
       );
     }
   }
+  const wanted = transport === 'tcp' ? hello.overTcp : hello;
   const toServer = agreeCapacity(
     'client to server',
-    hello.clientToServer,
+    wanted.clientToServer,
     terms.receiveCapacityBytes[transport],
   );
   if (typeof toServer !== 'number') return toServer;
   const toClient = agreeCapacity(
     'server to client',
-    hello.serverToClient,
+    wanted.serverToClient,
     terms.sendCapacityBytes[transport],
   );
   if (typeof toClient !== 'number') return toClient;

@@ -5,6 +5,7 @@
 import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
 import { isCapacity } from '../ring/memory.js';
 import { isName } from './names.js';
+import type { Capacities } from './segment.js';
 import type { Point, SideState } from './state.js';
 
 /** What lies between two peers. */
@@ -28,6 +29,8 @@ export interface Hello {
   /** Capacities in bytes that the client wants: 0 for the server's. */
   readonly clientToServer: number;
   readonly serverToClient: number;
+  /** The same, if 'auto' becomes tcp. */
+  readonly overTcp: Capacities;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
   readonly login: Uint8Array;
@@ -68,6 +71,8 @@ export function encodeHello(hello: Hello): Uint8Array {
     .text(hello.bootId)
     .u32(hello.clientToServer)
     .u32(hello.serverToClient)
+    .u32(hello.overTcp.clientToServer)
+    .u32(hello.overTcp.serverToClient)
     .f64(hello.heartbeatIntervalMs)
     .f64(hello.connectionTimeoutMs)
     .blob(hello.login)
@@ -83,6 +88,10 @@ export function decodeHello(bytes: Uint8Array): Hello {
     bootId: reader.text('boot id', 36),
     clientToServer: reader.capacity('capacity from client to server', 'or 0'),
     serverToClient: reader.capacity('capacity from server to client', 'or 0'),
+    overTcp: {
+      clientToServer: reader.capacity('capacity from client to server over tcp', 'or 0'),
+      serverToClient: reader.capacity('capacity from server to client over tcp', 'or 0'),
+    },
     heartbeatIntervalMs: reader.f64('heartbeat interval'),
     connectionTimeoutMs: reader.f64('connection timeout'),
     login: reader.blob('user data', MAX_LOGIN_BYTES),

@@ -46,6 +46,7 @@ function hello(client: string, fields: { clientToServer?: number } = {}): Buffer
         bootId: '',
         clientToServer: 0,
         serverToClient: 0,
+        overTcp: { clientToServer: 0, serverToClient: 0 },
         heartbeatIntervalMs: 3000,
         connectionTimeoutMs: 10000,
         login: new Uint8Array(0),

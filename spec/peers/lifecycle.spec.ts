@@ -958,6 +958,25 @@ describe('the life of a connection', () => {
       expect(connection.transport).to.equal('shm');
     });
 
+    it('has the capacities of what it becomes', async () => {
+      const capacities = {
+        sendCapacityBytes: { shm: 4096, tcp: 8192 },
+        receiveCapacityBytes: { shm: 4096, tcp: 8192 },
+      };
+      const file = join(scene.folders.directory, 'file');
+      writeFileSync(file, '');
+      for (const [transport, sharedDirectory, largest] of [
+        ['shm', scene.folders.sharedDirectory, 1024],
+        ['tcp', join(file, 'below'), 2048],
+      ] as const) {
+        const server = scene.server({ ...capacities, sharedDirectory, name: newName('server') });
+        const { port } = (await scene.address(server, 'tcp native')) as { port: number };
+        const client = scene.client(capacities);
+        const connection = await scene.connect(client, { port });
+        expect([connection.transport, connection.maxMessageBytes]).to.deep.equal([transport, largest]);
+      }
+    });
+
     it('is tcp where the server cannot make shared memory, under the decision for tcp', async () => {
       const file = join(scene.folders.directory, 'file');
       writeFileSync(file, '');
@@ -1212,6 +1231,7 @@ function helloOf(client: string): Buffer {
         bootId: '',
         clientToServer: 0,
         serverToClient: 0,
+        overTcp: { clientToServer: 0, serverToClient: 0 },
         heartbeatIntervalMs: 3000,
         connectionTimeoutMs: 10000,
         login: new Uint8Array(0),
