@@ -199,6 +199,9 @@ class Writer {
   }
 }
 
+/** Replaces nothing and drops nothing. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 class Reader {
   readonly #bytes: Buffer;
   readonly #what: string;
@@ -235,7 +238,12 @@ class Reader {
   }
 
   text(field: string, limit: number): string {
-    return Buffer.from(this.blob(field, limit)).toString('utf8');
+    const bytes = this.blob(field, limit);
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw this.#bad(field, 'text in UTF-8', JSON.stringify(Buffer.from(bytes).toString('latin1')));
+    }
   }
 
   name(field: string): string {

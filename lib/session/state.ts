@@ -71,8 +71,9 @@ function inOrder(
     const ahead = points[i] as Point;
     const bytes = distance(behind.position, ahead.position);
     const messages = ahead.sequence - behind.sequence;
-    // A message takes at least 8 bytes; bytes without a message are padding.
-    if (bytes < 0 || messages < 0 || messages * 8 > bytes) return false;
+    // A message takes at least 8 bytes; bytes without a message are padding. Each step is bounded, as several large
+    // ones would wrap around to a small sum.
+    if (bytes < 0 || bytes > capacity || messages < 0 || messages * 8 > bytes) return false;
   }
   return distance(acknowledged.position, pushed.position) <= capacity;
 }
