@@ -342,6 +342,11 @@ export class Connection {
     }
   }
 
+  /** @internal The peer did what the protocol does not allow: the link ends with the next poll. */
+  violate(error: TcpshmError): void {
+    this.#violation = error;
+  }
+
   #noticed(error: unknown): unknown {
     if (error instanceof TcpshmError && error.code === 'ERR_PROTOCOL') this.#violation = error;
     return error;

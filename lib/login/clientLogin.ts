@@ -54,8 +54,14 @@ export class ClientLogin {
 
   /** Takes what has come: the connection once it is complete, else null. Throws why it failed. */
   poll(): Connection | null {
-    if (!this.#talk.poll() && !this.#done) {
-      throw new TcpshmError('ERR_CONNECT', 'the server hung up during the login, without a reason');
+    try {
+      if (!this.#talk.poll() && !this.#done) {
+        throw new TcpshmError('ERR_CONNECT', 'the server hung up during the login, without a reason');
+      }
+    } catch (error) {
+      // What is wrong behind the end of the login, with bytes that came along with it, is for the link to tell.
+      if (!this.#done || !(error instanceof TcpshmError)) throw error;
+      this.#connection?.violate(error);
     }
     return this.#done ? this.#connection : null;
   }

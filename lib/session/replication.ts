@@ -56,6 +56,8 @@ export class Replication {
     this.#rings = rings;
     this.#acknowledgeBytes = rings.incoming.capacity / 4;
     this.#sent = received;
+    // The login has told the peer what was popped, and it may write there from now on.
+    rings.consumer.reclaim();
     this.#told = rings.consumer.position;
     this.#acknowledged = rings.acknowledger.position;
     rings.replica.discard();
