@@ -582,6 +582,27 @@ describe('the life of a connection', () => {
       return { server, client, address, local, remote, log: [], serverEnded, clientEnded, sockets };
     }
 
+    it('foreign bytes right behind a login end the link, not the login', async () => {
+      const server = scene.server();
+      const { port } = (await scene.address(server, 'tcp native')) as { port: number };
+      const address = await scene.listener((near) => {
+        const far = connect({ port, host: '127.0.0.1' });
+        far.on('error', () => {});
+        near.pipe(far);
+        let replies = 0;
+        far.on('data', (chunk) => {
+          near.write(++replies === 2 ? Buffer.concat([chunk, Buffer.from('x'.repeat(64))]) : chunk);
+        });
+      });
+      const ends: (string | undefined)[] = [];
+      const client = scene.client({ onDisconnect: (_, reason, error) => ends.push(reason, error?.message) });
+      const local = await scene.connect(client, address);
+      await scene.until(() => ends.length > 0, 'the end');
+      expect(ends[0]).to.equal('protocol violated');
+      expect(ends[1]).to.match(/xxxx/);
+      expect(local.state).to.equal('disconnected');
+    });
+
     it('a goodbye is heard although nothing can be sent any more', async () => {
       for (const way of ['tcp native', 'tcp net'] as const) {
         const name = newName('server');
@@ -824,6 +845,31 @@ describe('the life of a connection', () => {
       }
       expect(contents).to.deep.equal(['0 0', '0 0']);
       expect(scene.files().filter((file) => file.endsWith('.segment'))).to.have.length(2);
+    });
+
+    it('may be filled up at once with what was freed while disconnected', async () => {
+      const fill = (connection: Connection): void => {
+        while (connection.send(new Uint8Array(32)));
+      };
+      const { client, address, local, remote, clientEnded, server } = await scene.pair(
+        'tcp native',
+        { onConnection: (connection) => fill(connection) },
+        { onMessage: () => {} },
+      );
+      fill(remote);
+      await scene.until(() => local.readState().received.sequence === remote.pushed, 'all of it');
+      dropLink(local);
+      await scene.until(() => remote.state === 'disconnected', 'the end');
+      const before = remote.pushed;
+      for (let i = 0; i < 3; i++) {
+        local.front();
+        local.pop();
+      }
+      await scene.connect(client, address);
+      await scene.until(() => remote.pushed > before, 'room');
+      await scene.until(() => local.readState().received.sequence === remote.pushed, 'the rest');
+      expect(clientEnded).to.deep.equal([]);
+      expect(server.connections.map(({ state }) => state)).to.deep.equal(['connected']);
     });
 
     it('over tcp live as long as their client when it has no folder', async () => {
