@@ -46,6 +46,8 @@ export class Replication {
   #sending = false;
   /** The consumer's position as last told. */
   #told: number;
+  /** Whether it was told since the login, during which more may have been popped than the login said. */
+  #greeted = false;
   #idlePolls = 0;
   /** What the last frame acknowledged. */
   #acknowledged: number;
@@ -79,14 +81,15 @@ export class Replication {
   }
 
   /**
-   * Makes the next frame if there is something to say: ring bytes, an acknowledgement that is due, or with
-   * `heartbeat` just anything. True while there is one to send.
+   * Makes the next frame if there is something to say: ring bytes, an acknowledgement that is due (or the first one),
+   * or with `heartbeat` just anything. True while there is one to send.
    */
   prepare(heartbeat: boolean): boolean {
     if (this.#sending) return true;
     const { consumer, outgoing } = this.#rings;
     const length = Math.min(this.unsent, MAX_FRAME_BYTES);
-    if (length === 0 && !heartbeat && !this.#mustAcknowledge()) return false;
+    if (length === 0 && !heartbeat && this.#greeted && !this.#mustAcknowledge()) return false;
+    this.#greeted = true;
     // The peer writes where we have popped, so that must be cleared first.
     consumer.reclaim();
     this.#told = consumer.position;
