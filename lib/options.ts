@@ -23,7 +23,10 @@ export interface PeerOptions {
   readonly heartbeatIntervalMs?: number;
   /** A side that has received nothing for so long takes the connection for lost. Default 10000. */
   readonly connectionTimeoutMs?: number;
-  /** How long a login may take. Default 3000. */
+  /**
+   * How long a login may take. Default 3000. Making the queues is part of it: reserving 1 GiB of shared memory can take
+   * some seconds.
+   */
   readonly loginTimeoutMs?: number;
   /**
    * Capacity of the queue that this side writes or reads: a power of two from 4096 to 2^30. Both sides must agree. A
@@ -59,8 +62,7 @@ export function peerSettings(options: PeerOptions): PeerSettings {
   }
   return {
     directory: text(options.directory, 'directory') ?? null,
-    sharedDirectory:
-      text(options.sharedDirectory, 'sharedDirectory') ?? `/dev/shm/tcpshm-${process.geteuid?.() ?? 0}`,
+    sharedDirectory: text(options.sharedDirectory, 'sharedDirectory') ?? defaultSharedDirectory(),
     wire: choice(options.wire, 'wire', ['native', 'net']) ?? (nativeOrNull() === null ? 'net' : 'native'),
     noDelay: flag(options.noDelay, 'noDelay', true),
     heartbeatIntervalMs,
@@ -81,6 +83,10 @@ export function checkOptions(options: object, callbacks: readonly string[] = [])
     if (value === undefined || typeof value === 'function') continue;
     throw new TcpshmError('ERR_OPTION', `${name} must be a function, got ${String(value)}`);
   }
+}
+
+export function defaultSharedDirectory(): string {
+  return `/dev/shm/tcpshm-${process.geteuid?.() ?? 0}`;
 }
 
 export function duration(value: unknown, what: string, fallback: number): number {

@@ -1,6 +1,7 @@
 import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
-import { type Login, type LoginDecision, type LoginHost, ServerLogin } from './login/serverLogin.js';
+import { Reception } from './login/reception.js';
+import type { Login, LoginDecision, LoginHost } from './login/serverLogin.js';
 import { bootId, checkCapacities, Sessions } from './login/sessions.js';
 import {
   checkOptions,
@@ -11,6 +12,7 @@ import {
   peerSettings,
 } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import { type GroupOptions, Groups, kindOf } from './poll/groups.js';
 import type { Agreement } from './session/agreement.js';
 import type { Reject, Transport } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
@@ -24,15 +26,8 @@ import type { Address, Listener } from './wire/wire.js';
 export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
   readonly name: string;
-  /** Groups that connections are polled in, and how many may be connected in each. */
-  readonly groups?: {
-    /** Default 1. */
-    readonly count?: number;
-    /** Over shared memory (processes and threads), in each group. Default 1024. */
-    readonly shmConnections?: number;
-    /** Over tcp, in each group. Default 1024. */
-    readonly tcpConnections?: number;
-  };
+  /** The groups that `acceptLogin` chooses from. Default: one. */
+  readonly groups?: GroupOptions;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
   /** Decides about a client. Default: group 0. */
@@ -51,12 +46,6 @@ export type ListenOptions =
   | { readonly path: string }
   | { readonly transport: 'inproc' };
 
-/** A connection that is polled, and in which group. */
-interface Member {
-  readonly connection: Connection;
-  readonly group: number;
-}
-
 /**
  * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
  * `pollControl`, `pollTcp` and `pollShm` apart, or by `run`. Takes no thread, no timer and, unless `now` is left out,
@@ -66,19 +55,11 @@ export class Server implements Pollable {
   readonly name: string;
   readonly #options: ServerOptions;
   readonly #settings: PeerSettings;
-  readonly #groups: number;
-  readonly #limits: { readonly shm: number; readonly tcp: number };
-  readonly #maxPendingLogins: number;
+  readonly #groups: Groups;
   readonly #sessions: Sessions;
-  readonly #host: LoginHost;
-  readonly #listeners: { readonly listener: Listener; retryAt: number }[] = [];
-  readonly #logins = new Map<ServerLogin, { since: number }>();
+  readonly #reception: Reception;
   /** Every session that is open here, by client and transport, connected or not. */
   readonly #connections = new Map<string, Connection>();
-  /** Those that are connected, by group; replaced on every change, so that a poll can go on over the old list. */
-  #shm: readonly (readonly Connection[])[];
-  #tcp: readonly (readonly Connection[])[];
-  #members: readonly Member[] = [];
   /**
    * Calls of handlers that logins have brought about: made outside of the logins, so that what a handler throws
    * reaches the caller of `poll` and no login.
@@ -90,25 +71,17 @@ export class Server implements Pollable {
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ServerOptions) {
     checkOptions(options, CALLBACKS);
-    checkOptions(options.groups ?? {});
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
-    this.#groups = count(options.groups?.count, 'groups.count', 1);
-    this.#limits = {
-      shm: count(options.groups?.shmConnections, 'groups.shmConnections', 1024, 0),
-      tcp: count(options.groups?.tcpConnections, 'groups.tcpConnections', 1024, 0),
-    };
-    this.#maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
+    this.#groups = new Groups(options.groups ?? {});
     this.#sessions = new Sessions(this.#settings, 'server');
-    this.#shm = Array.from({ length: this.#groups }, () => []);
-    this.#tcp = Array.from({ length: this.#groups }, () => []);
-    this.#host = {
+    const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
       decide: (login) => this.#decide(login),
       session: (client, agreement) => this.#session(client, agreement),
       memoryOf: (client) => this.#sessions.memoryOf(client),
-      admit: (connection, group) => this.#admit({ connection, group }),
+      admit: (connection, group) => this.#admit(connection, group),
       mismatch: (connection, numbers) => {
         this.#tidings.push(() => {
           try {
@@ -118,8 +91,14 @@ export class Server implements Pollable {
           }
         });
       },
-      failed: (error) => this.#failed(error),
+      failed: (error) => {
+        this.#tidings.push(() => this.#options.onError?.(error));
+      },
     };
+    this.#reception = new Reception(host, {
+      maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
+      loginTimeoutMs: this.#settings.loginTimeoutMs,
+    });
   }
 
   get closed(): boolean {
@@ -148,7 +127,7 @@ export class Server implements Pollable {
       await listener.close();
       this.#throwIfClosed();
     }
-    this.#listeners.push({ listener, retryAt: Number.NEGATIVE_INFINITY });
+    this.#reception.add(listener);
     return listener.address;
   }
 
@@ -163,49 +142,31 @@ export class Server implements Pollable {
     this.#throwIfClosed();
     this.#now = now;
     this.#tell();
-    this.#accept(now);
-    for (const [login, { since }] of this.#logins) {
-      if (!login.poll()) this.#logins.delete(login);
-      else if (now - since >= this.#settings.loginTimeoutMs) {
-        this.#logins.delete(login);
-        login.fail(
-          new TcpshmError(
-            'ERR_LOGIN_TIMEOUT',
-            `a login was not complete after ${this.#settings.loginTimeoutMs} ms`,
-          ),
-        );
-      }
-      this.#tell();
-    }
-    for (const member of this.#members) {
-      const { connection } = member;
-      if (connection.transport !== 'tcp' && !connection.pollLink(now)) this.#disconnect(member);
+    this.#reception.poll(now, this.#tell);
+    for (const { connection } of this.#groups.members) {
+      if (kindOf(connection) === 'shm' && !connection.pollLink(now)) this.#disconnect(connection);
     }
   }
 
   /** Serves the connections over tcp of a group: receives, hands out messages, sends. */
   pollTcp(now: number = performance.now(), group = 0): void {
     this.#throwIfClosed();
-    const members = this.#tcp[group];
-    if (members === undefined) throw this.#noGroup(group);
-    for (const connection of members) {
+    for (const connection of this.#groups.of('tcp', group)) {
       const alive = connection.pollLink(now);
       this.#deliver(connection);
-      if (!alive) this.#disconnected(connection);
+      if (!alive) this.#disconnect(connection);
     }
   }
 
   /** Serves the connections over shared memory of a group: hands out messages. Needs no time and no system call. */
   pollShm(group = 0): void {
     this.#throwIfClosed();
-    const members = this.#shm[group];
-    if (members === undefined) throw this.#noGroup(group);
-    for (const connection of members) this.#deliver(connection);
+    for (const connection of this.#groups.of('shm', group)) this.#deliver(connection);
   }
 
   /** All groups, once: what `run` calls in its inner loop. */
   pollMessages(now: number): void {
-    for (let group = 0; group < this.#groups; group++) {
+    for (let group = 0; group < this.#groups.count; group++) {
       this.pollShm(group);
       // A handler may have closed the server.
       if (this.#closed) return;
@@ -227,13 +188,12 @@ export class Server implements Pollable {
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const login of this.#logins.keys()) login.abandon();
-    this.#logins.clear();
+    const left = this.#reception.close();
     for (const connection of this.connections) {
       connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
-    await Promise.all(this.#listeners.splice(0).map(({ listener }) => listener.close()));
+    await left;
     this.#sessions.close();
   }
 
@@ -246,49 +206,15 @@ export class Server implements Pollable {
       : listenNet(address, this.#settings);
   }
 
-  /** Takes the connections that wait. One that cannot be taken, for want of descriptors say, is tried again later. */
-  #accept(now: number): void {
-    for (const entry of this.#listeners) {
-      if (now < entry.retryAt) continue;
-      try {
-        while (!this.#closed) {
-          const wire = entry.listener.accept();
-          if (wire === null) break;
-          this.#begin(new ServerLogin(wire, this.#host), now);
-        }
-      } catch (cause) {
-        entry.retryAt = now + ACCEPT_RETRY_MS;
-        this.#failed(
-          new TcpshmError(
-            'ERR_SYSTEM',
-            `a connection cannot be accepted: ${(cause as Error).message}`,
-            cause,
-          ),
-        );
-      }
-    }
-    this.#tell();
-  }
-
-  /** Lets a login speak at once, so that it is known whom to drop when too many are pending: one that is silent. */
-  #begin(login: ServerLogin, now: number): void {
-    this.#logins.set(login, { since: now });
-    if (!login.poll()) this.#logins.delete(login);
-    else if (this.#logins.size > this.#maxPendingLogins) this.#dropOldestLogin();
-  }
-
-  /** Makes the calls that are due. If one throws, the others are made by the next poll. */
-  #tell(): void {
+  /** Makes the calls that are due. If one throws, the others are made by the next poll. False once closed. */
+  readonly #tell = (): boolean => {
     while (!this.#closed) {
       const tiding = this.#tidings.shift();
-      if (tiding === undefined) return;
+      if (tiding === undefined) return true;
       tiding();
     }
-  }
-
-  #failed(error: TcpshmError): void {
-    this.#tidings.push(() => this.#options.onError?.(error));
-  }
+    return false;
+  };
 
   #decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject {
     let decision: LoginDecision;
@@ -308,48 +234,32 @@ export class Server implements Pollable {
     }
     if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
     const { group } = decision;
-    const kind = login.transport === 'tcp' ? 'tcp' : 'shm';
-    const members = Number.isInteger(group) ? (kind === 'tcp' ? this.#tcp : this.#shm)[group] : undefined;
-    if (members === undefined) throw this.#noGroup(group);
-    if (members.length + this.#offered(group, kind) >= this.#limits[kind]) {
-      return {
-        code: 'ERR_LOGIN_REJECTED',
-        reason: `group ${group} has its ${this.#limits[kind]} ${kind} connections`,
-      };
+    const kind = kindOf(login);
+    // A login that is offered a place takes it, unless it fails.
+    const taken =
+      this.#groups.of(kind, group).length +
+      this.#reception.offers.filter((offer) => offer.group === group && kindOf(offer.connection) === kind)
+        .length;
+    const limit = this.#groups.limits[kind];
+    if (taken >= limit) {
+      return { code: 'ERR_LOGIN_REJECTED', reason: `group ${group} has its ${limit} ${kind} connections` };
     }
     return { group, reply: loginBytes(decision.reply, 'reply') };
   }
 
-  /** Logins that will take a place in a group unless they fail. */
-  #offered(group: number, kind: 'shm' | 'tcp'): number {
-    let offered = 0;
-    for (const { offer } of this.#logins.keys()) {
-      if (offer === null || offer.group !== group) continue;
-      if ((offer.connection.transport === 'tcp') === (kind === 'tcp')) offered++;
-    }
-    return offered;
-  }
-
   #session(client: string, agreement: Agreement): Connection {
-    for (const login of this.#logins.keys()) {
-      // It may have hung up, or be complete by now.
-      if (login.offer?.hello.client === client && login.poll()) {
-        throw new TcpshmError(
-          'ERR_ALREADY_CONNECTED',
-          `the client '${client}' is logging in to '${this.name}' already`,
-        );
-      }
+    if (this.#reception.isLoggingIn(client)) {
+      throw this.#already(`the client '${client}' is logging in to '${this.name}' already`);
     }
-    for (const member of this.#members) {
-      if (member.connection.remoteName !== client) continue;
+    for (const { connection } of this.#groups.members) {
+      if (connection.remoteName !== client) continue;
       // The old link may have ended without anyone having looked since.
-      if (member.connection.pollLink(this.#now)) {
-        throw new TcpshmError(
-          'ERR_ALREADY_CONNECTED',
-          `the client '${client}' is connected to '${this.name}' already, over ${member.connection.transport}`,
+      if (connection.pollLink(this.#now)) {
+        throw this.#already(
+          `the client '${client}' is connected to '${this.name}' already, over ${connection.transport}`,
         );
       }
-      this.#leave(member);
+      this.#leave(connection);
     }
     this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
@@ -376,25 +286,27 @@ export class Server implements Pollable {
     return connection;
   }
 
-  /** Disconnects a member whose client logs in again. */
-  #leave(member: Member): void {
+  /** Disconnects a connection whose client logs in again. */
+  #leave(connection: Connection): void {
     try {
-      this.#disconnect(member);
+      this.#disconnect(connection);
     } catch (error) {
       this.#tidings.push(() => {
         throw error;
       });
-      if (!member.connection.attached) return;
-      throw new TcpshmError(
-        'ERR_ALREADY_CONNECTED',
-        `the last connection of '${member.connection.remoteName}' to '${this.name}' has not come to its end yet`,
+      if (!connection.attached) return;
+      throw this.#already(
+        `the last connection of '${connection.remoteName}' to '${this.name}' has not come to its end yet`,
       );
     }
   }
 
-  #admit(member: Member): void {
-    const { connection } = member;
-    this.#setMembers([...this.#members, member]);
+  #already(reason: string): TcpshmError {
+    return new TcpshmError('ERR_ALREADY_CONNECTED', reason);
+  }
+
+  #admit(connection: Connection, group: number): void {
+    this.#groups.add({ connection, group });
     this.#tidings.push(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });
@@ -407,53 +319,20 @@ export class Server implements Pollable {
       connection.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it; what a handler throws is the caller's to see.
-      const culprit = this.#members.find((member) => member.connection.violation === error);
+      const culprit = this.#groups.members.find((member) => member.connection.violation === error);
       if (culprit === undefined || error === null) throw error;
-      this.#disconnect(culprit);
+      this.#disconnect(culprit.connection);
     }
   }
 
-  #disconnected(connection: Connection): void {
-    const member = this.#members.find((candidate) => candidate.connection === connection);
-    if (member !== undefined) this.#disconnect(member);
-  }
-
-  #disconnect(member: Member): void {
-    if (!member.connection.attached) return;
-    member.connection.disconnect(this.#options, () =>
-      this.#setMembers(this.#members.filter((other) => other !== member)),
-    );
+  #disconnect(connection: Connection): void {
+    if (this.#groups.find(connection) === undefined || !connection.attached) return;
+    connection.disconnect(this.#options, () => this.#groups.remove(connection));
   }
 
   #forget(connection: Connection): void {
     this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
-    this.#setMembers(this.#members.filter((member) => member.connection !== connection));
-  }
-
-  #setMembers(members: readonly Member[]): void {
-    const inGroup = (group: number, tcp: boolean): Connection[] =>
-      members
-        .filter((member) => member.group === group && (member.connection.transport === 'tcp') === tcp)
-        .map((member) => member.connection);
-    this.#members = members;
-    this.#shm = this.#shm.map((_, group) => inGroup(group, false));
-    this.#tcp = this.#tcp.map((_, group) => inGroup(group, true));
-  }
-
-  #dropOldestLogin(): void {
-    const logins = [...this.#logins.keys()];
-    const login = logins.find(({ offer }) => offer === null) ?? (logins[0] as ServerLogin);
-    this.#logins.delete(login);
-    login.fail(
-      new TcpshmError(
-        'ERR_LOGIN_TIMEOUT',
-        `more than ${this.#maxPendingLogins} logins are pending: the oldest goes`,
-      ),
-    );
-  }
-
-  #noGroup(group: number): TcpshmError {
-    return new TcpshmError('ERR_OPTION', `group must be from 0 to ${this.#groups - 1}, got ${String(group)}`);
+    this.#groups.remove(connection);
   }
 
   #throwIfClosed(): void {
@@ -469,9 +348,6 @@ const CALLBACKS = [
   'onSequenceMismatch',
   'onError',
 ] as const;
-
-/** How long a listener is left alone after it could not accept. */
-const ACCEPT_RETRY_MS = 100;
 
 function sessionKey(client: string, transport: Transport): string {
   return `${client}@${transport}`;

@@ -14,8 +14,8 @@ const LAYERS = [
   ['session'],
   ['store', 'wire'],
   ['options.ts'],
-  ['connection.ts', 'poll'],
-  ['login'],
+  ['connection.ts'],
+  ['login', 'poll'],
   ['channel.ts', 'client.ts', 'server.ts'],
   ['index.ts'],
 ] as const;

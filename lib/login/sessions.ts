@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { TcpshmError } from '../errors.js';
 import { nativeOrNull } from '../memory/native.js';
-import type { PeerSettings } from '../options.js';
+import { defaultSharedDirectory, type PeerSettings } from '../options.js';
 import { DEFAULT_CAPACITY } from '../ring/layout.js';
 import type { Transport } from '../session/loginMessages.js';
 import { journalFileName, type Role, segmentFileName } from '../session/names.js';
@@ -72,9 +72,12 @@ export class Sessions {
     return this.#shared.get(client) as SharedArrayBuffer;
   }
 
-  /** Removes the folders in shared memory if no session is left in them. */
+  /** Removes the folders in shared memory if no session is left in them; one that the user named stays. */
   close(): void {
-    if (this.#sharedFolder !== null) removeIfEmpty(this.#sharedFolder, this.#settings.sharedDirectory);
+    if (this.#sharedFolder === null) return;
+    removeIfEmpty(this.#sharedFolder);
+    const root = defaultSharedDirectory();
+    if (this.#settings.sharedDirectory === root) removeIfEmpty(root);
   }
 
   #opened(client: string, memory: SharedArrayBuffer, expected: Partial<Identity>): OpenSegment {

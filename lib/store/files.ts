@@ -45,15 +45,12 @@ export function ensureSharedFolder(root: string, directory: string): string {
   return ensureFolder(join(root, hash));
 }
 
-/** Removes the folder of {@link ensureSharedFolder} if nothing is left in it, and its root likewise, where it may. */
-export function removeIfEmpty(...folders: readonly string[]): void {
-  for (const folder of folders) {
-    try {
-      rmdirSync(folder);
-    } catch {
-      // In use, a mount point, or in a folder that is not ours: it stays, and harms nobody.
-      return;
-    }
+/** Removes a folder if nothing is left in it. */
+export function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // In use, a mount point, or in a folder that is not ours: it stays, and harms nobody.
   }
 }
 
