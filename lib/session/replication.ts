@@ -90,8 +90,6 @@ export class Replication {
     const length = Math.min(this.unsent, MAX_FRAME_BYTES);
     if (length === 0 && !heartbeat && this.#greeted && !this.#mustAcknowledge()) return false;
     this.#greeted = true;
-    // The peer writes where we have popped, so that must be cleared first.
-    consumer.reclaim();
     this.#told = consumer.position;
     this.#from = this.#sent;
     this.#to = advance(this.#sent, length);
@@ -130,6 +128,8 @@ export class Replication {
 
   /** Says that the wire took so many bytes of header and ranges. */
   sent(bytes: number): void {
+    // The answer will be written where we said that we have popped: clear that, now that the frame is on its way.
+    this.#rings.consumer.reclaim();
     const header = Math.min(bytes, this.header.bytes.length - this.#headerSent);
     this.#headerSent += header;
     this.#from = advance(this.#from, bytes - header);
