@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TcpshmError } from '../errors.js';
+import type { ByteStream } from './byteStream.js';
 
 /** What every failing call throws: a plain Error with these fields, in the manner of node's own system errors. */
 export interface SystemError extends Error {
@@ -45,40 +46,21 @@ export interface MapOptions {
 }
 
 /** A non-blocking TCP or Unix socket: listening, connecting or connected. One owner; any thread may hold it. */
-export interface NativeSocket {
+export interface NativeSocket extends ByteStream {
   /** The descriptor, -1 once closed or released. */
   readonly fd: number;
   /** Next connection, or null when none waits. */
   accept(): NativeSocket | null;
   /** Whether a connect has completed; throws what it failed with. */
   connected(): boolean;
-  /**
-   * Sends up to three ranges in one call and returns how many bytes the kernel took: 0 when it takes none now.
-   * Never raises SIGPIPE.
-   */
-  send(
-    a: Uint8Array,
-    aStart: number,
-    aLength: number,
-    b?: Uint8Array,
-    bStart?: number,
-    bLength?: number,
-    c?: Uint8Array,
-    cStart?: number,
-    cLength?: number,
-  ): number;
-  /** Receives up to `length` bytes: their count, 0 when none wait, -1 at the end of the stream. */
-  receive(into: Uint8Array, start: number, length: number): number;
   setNoDelay(on: boolean): void;
   setKeepAlive(on: boolean, idleSeconds: number, intervalSeconds: number, count: number): void;
   /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the kernel drops the connection. */
   setUserTimeout(timeoutMs: number): void;
   /** '127.0.0.1:80', '[::1]:80' or the path of a Unix socket ('' where it has none). */
   localAddress(): string;
-  remoteAddress(): string;
   /** Gives up ownership: returns the descriptor and forgets it. For handing it to another thread. */
   release(): number;
-  close(): void;
 }
 
 /** One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. */

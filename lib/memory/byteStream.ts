@@ -1,0 +1,26 @@
+/**
+ * A stream of bytes to and from one peer, never blocking. A native socket is one as it is; sockets and channels of
+ * Node.js are adapted. Belongs to one thread. A broken stream throws from `send` or `receive`.
+ */
+export interface ByteStream {
+  /**
+   * Sends up to three ranges, in order, and returns how many bytes were taken: 0 when none are taken now. Never raises
+   * SIGPIPE.
+   */
+  send(
+    a: Uint8Array,
+    aStart: number,
+    aLength: number,
+    b?: Uint8Array,
+    bStart?: number,
+    bLength?: number,
+    c?: Uint8Array,
+    cStart?: number,
+    cLength?: number,
+  ): number;
+  /** Receives up to `length` bytes: their count, 0 when none wait, -1 at the end of the stream. */
+  receive(into: Uint8Array, start: number, length: number): number;
+  /** For people: '127.0.0.1:80', '[::1]:80', a path ('' for a Unix socket without one), or which thread. */
+  remoteAddress(): string;
+  close(): void;
+}
