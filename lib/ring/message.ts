@@ -162,9 +162,9 @@ export class Message {
 
   /** Index of payload byte `at` in `view`, if `count` bytes from there are within the payload. */
   #at(at: number, count: number): number {
-    if (at >= 0 && at + count <= this.#size) return this.#offset + at;
+    if (at >>> 0 === at && at + count <= this.#size) return this.#offset + at;
     throw new RangeError(
-      `bytes ${at} to ${at + count} are outside of this message of ${this.#size} bytes` +
+      `bytes ${at} to ${at + count} are not within this message of ${this.#size} bytes` +
         ' (a message is valid until it is pushed or popped)',
     );
   }

@@ -14,17 +14,17 @@ export function shownAddress(address: SocketAddress | Wire): string {
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** The numeric address of a host. Rejects with the error of the resolver. */
-export async function resolveHost(host: string, patience?: Patience): Promise<string> {
-  if (isIP(host) !== 0) return host;
-  const found = lookup(host);
+/** The numeric addresses of a host, in the order of the system, at least one. Rejects with the error of the resolver. */
+export async function resolveHost(host: string, patience?: Patience): Promise<[string, ...string[]]> {
+  if (isIP(host) !== 0) return [host];
+  const found = lookup(host, { all: true });
   let waiting = patience !== undefined;
   const settled = (): void => {
     waiting = false;
   };
   found.then(settled, settled);
   while (waiting) await patience?.pause();
-  return (await found).address;
+  return (await found).map(({ address }) => address) as [string, ...string[]];
 }
 
 /** Whether a path is that of a socket: what a process that died may have left. Anything else there is not ours. */

@@ -41,31 +41,45 @@ export async function listenNative(address: SocketAddress, options: SocketOption
   };
 }
 
-/** Connects a native socket. Throws ERR_CONNECT. */
+/** Connects a native socket, to the first address of a host that answers. Throws ERR_CONNECT. */
 export async function connectNative(
   address: SocketAddress,
   options: SocketOptions,
   patience: Patience,
 ): Promise<Wire> {
-  let socket: NativeSocket | null = null;
   try {
-    socket =
-      'path' in address
-        ? native().connectUnix(address.path)
-        : native().connectTcp(await resolveHost(address.host, patience), address.port);
-    while (!socket.connected()) await patience.pause();
-    configure(socket, address, options);
-    return socket;
+    if ('path' in address) return await connected(native().connectUnix(address.path), patience);
+    const hosts = await resolveHost(address.host, patience);
+    for (;;) {
+      const host = hosts.shift() as string;
+      try {
+        const socket = await connected(native().connectTcp(host, address.port), patience);
+        configure(socket, address, options);
+        return socket;
+      } catch (error) {
+        if (hosts.length === 0 || error instanceof TcpshmError) throw error;
+      }
+    }
   } catch (cause) {
-    socket?.close();
     throw cannotConnect(address, cause);
+  }
+}
+
+/** Waits until a socket is connected; closes it if that fails. */
+async function connected(socket: NativeSocket, patience: Patience): Promise<NativeSocket> {
+  try {
+    while (!socket.connected()) await patience.pause();
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
   }
 }
 
 async function bind(address: SocketAddress): Promise<NativeSocket> {
   try {
     if (!('path' in address))
-      return native().listenTcp(await resolveHost(address.host), address.port, BACKLOG);
+      return native().listenTcp((await resolveHost(address.host))[0], address.port, BACKLOG);
     try {
       return native().listenUnix(address.path, BACKLOG);
     } catch (error) {

@@ -506,14 +506,14 @@ export function queueContract(
         it(`refuses ${kind} outside of its bytes`, async () => {
           const mine = pair.a.alloc(16) as Message;
           const [, set] = accessors(mine, kind);
-          for (const at of [-1, 17 - width, 16, 2 ** 31, Number.NaN]) {
+          for (const at of [-1, 0.5, 17 - width, 16, 2 ** 31, Number.NaN]) {
             const error = thrownBy(() => set(at, values[0]));
             expect(error, `at ${at}`).to.be.instanceOf(RangeError);
             expect((error as RangeError).message).to.include('16 bytes');
           }
           pair.a.push();
           const [get] = accessors(await arrive('b'), kind);
-          for (const at of [-1, 17 - width, 16, Number.NaN]) {
+          for (const at of [-1, 0.5, 17 - width, 16, Number.NaN]) {
             expect(
               thrownBy(() => get(at)),
               `at ${at}`,
