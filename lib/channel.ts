@@ -5,7 +5,7 @@ import { DEFAULT_CAPACITY } from './ring/layout.js';
 import { checkCapacity } from './ring/memory.js';
 import { checkName, type Role } from './session/names.js';
 import { createShared, openShared, peerPresence } from './store/shared.js';
-import { PresenceLink } from './wire/link.js';
+import { PresenceLink } from './wire/presenceLink.js';
 
 export interface RingChannelOptions {
   /** Of each of the two queues: a power of two from 4096 to 2^30. Default 2^20. */

@@ -10,7 +10,8 @@ import { Replication } from './session/replication.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
 import type { OpenSegment } from './store/openSegment.js';
 import type { Conversation } from './wire/conversation.js';
-import { type Link, WireLink } from './wire/link.js';
+import type { Link } from './wire/link.js';
+import { WireLink } from './wire/wireLink.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;

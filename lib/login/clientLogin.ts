@@ -16,7 +16,7 @@ import { isMemoryMissing, openSegmentFile } from '../store/files.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { openShared, peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
-import { PresenceLink } from '../wire/link.js';
+import { PresenceLink } from '../wire/presenceLink.js';
 import { sharedMemoryOf } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
 

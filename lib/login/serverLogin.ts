@@ -16,7 +16,7 @@ import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
 import { isMemoryMissing } from '../store/files.js';
 import { peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
-import { PresenceLink } from '../wire/link.js';
+import { PresenceLink } from '../wire/presenceLink.js';
 import { ThreadWire } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
 

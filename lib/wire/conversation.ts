@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import { controlFrame, type FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
-import { receiveInto } from './link.js';
+import { receiveInto } from './inbox.js';
 import type { Wire } from './wire.js';
 
 /** Takes the messages of a login, one by one. */

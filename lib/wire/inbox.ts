@@ -1,0 +1,17 @@
+import type { Block } from '../memory/copy.js';
+import { type FrameReader, MAX_CARRY_BYTES } from '../session/frame.js';
+import type { Wire } from './wire.js';
+
+/** Where all links of a thread receive: what is left over of a frame's header stays with its reader. */
+const inbox: Block = (() => {
+  const buffer = new ArrayBuffer(65536 + MAX_CARRY_BYTES);
+  return { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
+})();
+
+/** Receives what a wire has, up to the size of the shared buffer, into a reader: bytes, 0 for none, -1 for the end. */
+export function receiveInto(reader: FrameReader, wire: Wire): number {
+  const carried = reader.restore(inbox);
+  const count = wire.receive(inbox.bytes, carried, inbox.bytes.length - carried);
+  if (count > 0) reader.consume(inbox, carried + count);
+  return count;
+}
