@@ -30,14 +30,17 @@ export class Sessions {
     this.#role = role;
   }
 
-  /** The session of two names if there is one, opened. Throws as `openSegmentFile` and `openShared` do. */
+  /**
+   * The session of two names if there is one, opened. Throws as `openSegmentFile` and `openShared` do; a damaged file
+   * is set aside, as all that is found here was begun by this side.
+   */
   find(transport: Transport, client: string, server: string): OpenSegment | null {
     if (transport === 'inproc') {
       const memory = this.#shared.get(client);
       return memory === undefined ? null : this.#opened(client, memory, { client, server });
     }
     const path = this.#path(transport, client, server);
-    return path === null ? null : openSegmentFile(path, this.#role, { client, server });
+    return path === null ? null : openSegmentFile(path, this.#role, { client, server }, 'set aside');
   }
 
   /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */

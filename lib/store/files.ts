@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TcpshmError } from '../errors.js';
 import { type MappedFile, native, type SystemError } from '../memory/native.js';
+import { distance, shown } from '../memory/wrap.js';
+import { ALIGNMENT } from '../ring/layout.js';
+import type { RingMemory } from '../ring/memory.js';
+import { readCommit, readPublished } from '../ring/recovery.js';
 import type { Role } from '../session/names.js';
 import {
   checkIdentity,
@@ -14,6 +18,7 @@ import {
   segmentBytes,
 } from '../session/segment.js';
 import type { OpenSegment } from './openSegment.js';
+import { setAside } from './setAside.js';
 
 /** Locked by whoever has a side open: one byte of the file for each. The lock goes with the process. */
 const LOCK_BYTE = { client: 0, server: 1 } as const;
@@ -56,25 +61,44 @@ export function removeIfEmpty(folder: string): void {
 
 /**
  * Opens a side of the session file at `path`, or gives null when there is none (or only one whose creation was
- * never finished, which is removed). Throws ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when
- * the file is not the session expected, ERR_FILE when it cannot be opened safely.
+ * never finished, which is removed). Superblock and rings are checked before anything is written. Throws
+ * ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when the file is damaged or not the session
+ * expected, ERR_FILE when it cannot be opened safely.
+ *
+ * A file for which it throws ERR_SEGMENT stays where it is, or is set aside: untouched, under a name that the error
+ * tells, so that the next login can begin anew. That is for the side that has begun it. One that the other side has
+ * open stays in any case.
  */
-export function openSegmentFile(path: string, role: Role, expected: Partial<Identity>): OpenSegment | null {
-  const file = map(path, false, SUPERBLOCK_BYTES);
-  if (file === null) return null;
-  try {
-    lock(file, role);
-    const identity = readIdentity(file.buffer, path);
-    if (identity === null) {
-      rmSync(path, { force: true });
+export function openSegmentFile(
+  path: string,
+  role: Role,
+  expected: Partial<Identity>,
+  whenDamaged: 'report' | 'set aside' = 'report',
+): OpenSegment | null {
+  // Until the lock was taken, somebody else may have moved the file away and begun another: then that one counts.
+  for (;;) {
+    const inode = inodeAt(path);
+    let file: MappedFile | null = null;
+    try {
+      file = map(path, false, 1);
+      if (file === null) return null;
+      lock(file, role);
+      const identity = recognise(file, expected);
+      if (identity !== null) return new OpenFile(file, role, identity, false);
+      if (inodeAt(path) === inode) {
+        rmSync(path, { force: true });
+        file.close();
+        return null;
+      }
       file.close();
-      return null;
+    } catch (error) {
+      try {
+        if (whenDamaged === 'report' || !isDamage(error)) throw error;
+        if (inode !== null && inodeAt(path) === inode) throw moved(error, path, inode, file);
+      } finally {
+        file?.close();
+      }
     }
-    checkIdentity(identity, expected, path);
-    return new OpenFile(file, role, identity, false);
-  } catch (error) {
-    file.close();
-    throw error;
   }
 }
 
@@ -113,7 +137,7 @@ class OpenFile implements OpenSegment {
   }
 
   get lost(): boolean {
-    return inodeAt(this.where) !== this.#inode;
+    return this.#inode === null || inodeAt(this.where) !== this.#inode;
   }
 
   close(): void {
@@ -125,6 +149,72 @@ class OpenFile implements OpenSegment {
     if (!this.lost) rmSync(this.where, { force: true });
     this.#file.close();
   }
+}
+
+/** The identity of a session that can go on; null for a file whose creation was never finished. Throws ERR_SEGMENT. */
+function recognise(file: MappedFile, expected: Partial<Identity>): Identity | null {
+  const { buffer, path } = file;
+  const identity = readIdentity(buffer, path);
+  if (identity === null) {
+    if (isZeroFrom(buffer, SUPERBLOCK_BYTES)) return null;
+    throw new TcpshmError(
+      'ERR_SEGMENT',
+      `${path} is not a usable segment: expected zeroes behind a superblock that was never finished, got data`,
+    );
+  }
+  checkIdentity(identity, expected, path);
+  const segment = new Segment(buffer, identity);
+  checkRing(segment.clientToServer, `${path}, ring client→server`);
+  checkRing(segment.serverToClient, `${path}, ring server→client`);
+  return identity;
+}
+
+/** Throws ERR_SEGMENT unless the ends of a ring can be opened. The other side may be alive and at work in it. */
+function checkRing(ring: RingMemory, where: string): void {
+  try {
+    const { position } = readPublished(ring);
+    const { reclaimed } = readCommit(ring);
+    const used = distance(reclaimed, position);
+    if (used <= ring.capacity - ALIGNMENT) return;
+    throw new TcpshmError(
+      'ERR_SEGMENT',
+      `expected records of at most ${ring.capacity - ALIGNMENT} bytes, got ${used}, from position ${shown(reclaimed)}`,
+    );
+  } catch (cause) {
+    throw new TcpshmError('ERR_SEGMENT', `${where}: ${(cause as Error).message}`, cause);
+  }
+}
+
+function isZeroFrom(buffer: ArrayBuffer, start: number): boolean {
+  const zeroes = Buffer.alloc(65536);
+  for (let at = start; at < buffer.byteLength; at += zeroes.length) {
+    const part = Buffer.from(buffer, at, Math.min(zeroes.length, buffer.byteLength - at));
+    if (!part.equals(zeroes.subarray(0, part.length))) return false;
+  }
+  return true;
+}
+
+function isDamage(error: unknown): error is TcpshmError {
+  return error instanceof TcpshmError && error.code === 'ERR_SEGMENT';
+}
+
+/** Sets a damaged file aside, and gives the error that says what was wrong and where it is now. */
+function moved(damage: TcpshmError, path: string, inode: number, file: MappedFile | null): TcpshmError {
+  const say = (what: string): TcpshmError =>
+    new TcpshmError('ERR_SEGMENT', `${damage.message}; ${what}`, damage);
+  try {
+    if (!isFree(file, inode)) return say('it stays there, as it is open elsewhere');
+    return say(`it was set aside as ${setAside(path, inode)}`);
+  } catch (cause) {
+    return say(`it stays there, as it could not be set aside: ${(cause as Error).message}`);
+  }
+}
+
+/** Whether no other process has a side of the file open; nobody can open one then until `file` is closed. */
+function isFree(file: MappedFile | null, inode: number): boolean {
+  if (file !== null) return file.lock(LOCK_BYTE.client, 2);
+  // An empty file cannot be mapped, so the kernel's list of locks is asked. It ends a line with device:inode start end.
+  return !readFileSync('/proc/locks', 'utf8').includes(`:${inode} `);
 }
 
 /** What tells a file from another one of the same path; null when there is none. */
@@ -143,7 +233,9 @@ function map(path: string, create: boolean, sizeBytes: number): MappedFile | nul
     return native().mapFile(path, { create, sizeBytes });
   } catch (cause) {
     if (!create && (cause as SystemError).code === 'ENOENT') return null;
-    if (!create && (cause as SystemError).syscall === 'mmap') {
+    const { code, syscall } = cause as SystemError;
+    // Too short; other failures to map are for want of memory, and say nothing of the file.
+    if (!create && syscall === 'mmap' && code === 'EINVAL') {
       throw new TcpshmError(
         'ERR_SEGMENT',
         `${path} is not a usable segment: ${(cause as Error).message}`,
