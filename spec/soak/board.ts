@@ -1,0 +1,151 @@
+/**
+ * What the sides of a soak run share with the process that judges them: memory that outlives every side, so that what
+ * a side has noted stays noted wherever it is killed.
+ *
+ *   | words | doubles | log of the server | log of the client |
+ *
+ * The log of a side lists the numbers of the messages that it has received, each noted before its `pop`. It is a ring:
+ * the side writes at `noted`, the judge reads at `read`.
+ */
+import { type MappedFile, native } from '../../lib/memory/native.js';
+
+export const ROLES = ['server', 'client'] as const;
+export type Role = (typeof ROLES)[number];
+
+export function otherRole(role: Role): Role {
+  return role === 'server' ? 'client' : 'server';
+}
+
+/** Numbers in a log: some milliseconds of the busiest traffic. */
+const LOG_LENGTH = 1 << 16;
+
+/** Words for all. Written by the judge, but for the port, which is the server's. */
+const STOP = 0;
+const END = 1;
+const PORT = 2;
+/** Words of each side. All but `READ` are its own. */
+const SIDE_WORDS = 3;
+const NOTED = 0;
+const READ = 1;
+const STOPPED = 2;
+const MISCOUNTS = 3;
+const WORDS_PER_SIDE = 4;
+const WORDS = SIDE_WORDS + 2 * WORDS_PER_SIDE + 1;
+/** Doubles of each side. */
+const BEGAN = 0;
+const PUSHED = 1;
+const DOUBLES_PER_SIDE = 2;
+
+const DOUBLES_OFFSET = WORDS * 4;
+const LOGS_OFFSET = DOUBLES_OFFSET + 2 * DOUBLES_PER_SIDE * 8;
+export const BOARD_BYTES = LOGS_OFFSET + 2 * LOG_LENGTH * 8;
+
+export class Board {
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #logs: Float64Array;
+  readonly #file: MappedFile | null;
+
+  constructor(buffer: ArrayBufferLike, file: MappedFile | null = null) {
+    this.#words = new Int32Array(buffer, 0, WORDS);
+    this.#doubles = new Float64Array(buffer, DOUBLES_OFFSET, 2 * DOUBLES_PER_SIDE);
+    this.#logs = new Float64Array(buffer, LOGS_OFFSET, 2 * LOG_LENGTH);
+    this.#file = file;
+  }
+
+  /** In a file, for processes: the judge creates it, the sides open it. */
+  static map(path: string, create: boolean): Board {
+    const file = native().mapFile(path, { create, sizeBytes: BOARD_BYTES });
+    return new Board(file.buffer, file);
+  }
+
+  close(): void {
+    this.#file?.close();
+  }
+
+  /** No more messages shall be sent. */
+  get stopping(): boolean {
+    return Atomics.load(this.#words, STOP) === 1;
+  }
+  stop(): void {
+    Atomics.store(this.#words, STOP, 1);
+  }
+
+  /** The sides shall end. */
+  get ending(): boolean {
+    return Atomics.load(this.#words, END) === 1;
+  }
+  end(): void {
+    Atomics.store(this.#words, END, 1);
+  }
+
+  /** Where the server listens; 0 while it does not. */
+  get port(): number {
+    return Atomics.load(this.#words, PORT);
+  }
+  set port(port: number) {
+    Atomics.store(this.#words, PORT, port);
+  }
+
+  /** Whether the log of a side has room for one more number. */
+  hasRoom(role: Role): boolean {
+    const at = wordsOf(role);
+    return ((this.#words[at + NOTED] - Atomics.load(this.#words, at + READ)) | 0) < LOG_LENGTH;
+  }
+
+  note(role: Role, number: number): void {
+    const at = wordsOf(role) + NOTED;
+    const noted = this.#words[at];
+    this.#logs[logOf(role, noted)] = number;
+    // PUBLISH the number; observed by take().
+    Atomics.store(this.#words, at, noted + 1);
+  }
+
+  /** Hands the numbers that a side has noted since the last call to the judge. */
+  take(role: Role, judge: (number: number) => void): void {
+    const at = wordsOf(role);
+    const noted = Atomics.load(this.#words, at + NOTED);
+    let read = this.#words[at + READ];
+    for (; read !== noted; read = (read + 1) | 0) judge(this.#logs[logOf(role, read)]);
+    Atomics.store(this.#words, at + READ, read);
+  }
+
+  /** `connection.popped` was not the number of the message that came. */
+  miscounted(role: Role): void {
+    Atomics.add(this.#words, wordsOf(role) + MISCOUNTS, 1);
+  }
+  miscounts(role: Role): number {
+    return Atomics.load(this.#words, wordsOf(role) + MISCOUNTS);
+  }
+
+  /** What a side had pushed when it last came to life; -1 while it has no connection. */
+  began(role: Role): number {
+    return this.#doubles[doublesOf(role) + BEGAN];
+  }
+  setBegan(role: Role, pushed: number): void {
+    this.#doubles[doublesOf(role) + BEGAN] = pushed;
+  }
+
+  /** What a side has pushed in all, once it has stopped; else null. */
+  pushed(role: Role): number | null {
+    if (Atomics.load(this.#words, wordsOf(role) + STOPPED) === 0) return null;
+    return this.#doubles[doublesOf(role) + PUSHED];
+  }
+  setPushed(role: Role, pushed: number): void {
+    this.#doubles[doublesOf(role) + PUSHED] = pushed;
+    // PUBLISH the count; observed by pushed().
+    Atomics.store(this.#words, wordsOf(role) + STOPPED, 1);
+  }
+}
+
+function wordsOf(role: Role): number {
+  return SIDE_WORDS + (role === 'server' ? 0 : WORDS_PER_SIDE);
+}
+
+function doublesOf(role: Role): number {
+  return role === 'server' ? 0 : DOUBLES_PER_SIDE;
+}
+
+function logOf(role: Role, index: number): number {
+  return (role === 'server' ? 0 : LOG_LENGTH) + (index & (LOG_LENGTH - 1));
+}

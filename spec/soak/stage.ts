@@ -1,0 +1,177 @@
+/** Where the sides of a soak run live: each in a process, or in two threads of this one. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { SoakTransport } from './arguments.js';
+import { BOARD_BYTES, Board, ROLES, type Role } from './board.js';
+import { runSide, type SideSettings } from './side.js';
+
+const SIDE = new URL('./sideMain.js', import.meta.url);
+
+export interface Stage {
+  readonly board: Board;
+  /** Sides that can be killed. */
+  readonly mortal: readonly Role[];
+  /** Why a side has ended that was not killed. */
+  readonly failure: Error | null;
+  /** Starts a side, and says what was started. */
+  start(role: Role): string;
+  /** Kills a side: resolves once it is dead. Throws when it was not this that has ended it. */
+  kill(role: Role): Promise<void>;
+  /** Waits for the sides, which the board has told to end. */
+  ended(): Promise<void>;
+  /** Kills what still lives, and removes all files. */
+  close(): Promise<void>;
+}
+
+export function openStage(transport: SoakTransport): Stage {
+  const directory = mkdtempSync(join(tmpdir(), `tcpshm-soak-${process.pid}-`));
+  const sharedDirectory = mkdtempSync(`/dev/shm/tcpshm-soak-${process.pid}-`);
+  const removeFolders = (): void => {
+    for (const folder of [directory, sharedDirectory]) rmSync(folder, { recursive: true, force: true });
+  };
+  const name = `soak-server-${process.pid}`;
+  const settings = { transport, name, directory, sharedDirectory };
+  try {
+    return transport === 'inproc'
+      ? new Threads(settings, removeFolders)
+      : new Processes(settings, removeFolders);
+  } catch (error) {
+    removeFolders();
+    throw error;
+  }
+}
+
+type Settings = Omit<SideSettings, 'role'>;
+
+class Processes implements Stage {
+  readonly board: Board;
+  readonly mortal = ROLES;
+  failure: Error | null = null;
+  readonly #settings: Settings;
+  readonly #boardPath: string;
+  readonly #removeFolders: () => void;
+  readonly #children = new Map<Role, ChildProcess>();
+  #expected: ChildProcess | null = null;
+
+  constructor(settings: Settings, removeFolders: () => void) {
+    this.#settings = settings;
+    this.#removeFolders = removeFolders;
+    this.#boardPath = join(settings.sharedDirectory, 'board');
+    this.board = Board.map(this.#boardPath, true);
+  }
+
+  start(role: Role): string {
+    const settings: SideSettings = { ...this.#settings, role };
+    const child = spawn(process.execPath, [fileURLToPath(SIDE), this.#boardPath, JSON.stringify(settings)], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    this.#children.set(role, child);
+    child.once('error', (error) => {
+      this.failure ??= error;
+    });
+    child.once('exit', (code, signal) => {
+      if (this.#expected === child || (this.board.ending && code === 0)) return;
+      this.failure ??= new Error(`the ${role} ended by itself, with ${signal ?? code}`);
+    });
+    return `process ${child.pid}`;
+  }
+
+  async kill(role: Role): Promise<void> {
+    const child = this.#children.get(role) as ChildProcess;
+    this.#expected = child;
+    const exit = ended(child) ? null : once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+    if (child.signalCode !== 'SIGKILL') {
+      throw new Error(`the ${role} ended by itself, with ${child.signalCode ?? child.exitCode}`);
+    }
+    if (role === 'server') this.board.port = 0;
+  }
+
+  async ended(): Promise<void> {
+    for (const child of this.#children.values()) if (!ended(child)) await once(child, 'exit');
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children.values()) if (!ended(child)) child.kill('SIGKILL');
+    await this.ended();
+    this.board.close();
+    this.#removeFolders();
+  }
+}
+
+function ended(child: ChildProcess): boolean {
+  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+}
+
+/** The server is in this thread, the client in a worker. */
+class Threads implements Stage {
+  readonly board: Board;
+  readonly mortal = ['client'] as const;
+  failure: Error | null = null;
+  readonly #memory = new SharedArrayBuffer(BOARD_BYTES);
+  readonly #settings: Settings;
+  readonly #removeFolders: () => void;
+  #server: Promise<void> = Promise.resolve();
+  #worker: Worker | null = null;
+  #exit: Promise<unknown> = Promise.resolve();
+  #exited = true;
+
+  constructor(settings: Settings, removeFolders: () => void) {
+    this.#settings = settings;
+    this.#removeFolders = removeFolders;
+    this.board = new Board(this.#memory);
+  }
+
+  start(role: Role): string {
+    const settings: SideSettings = { ...this.#settings, role };
+    if (role === 'server') {
+      this.#server = runSide(this.board, settings).catch((error: Error) => {
+        this.failure ??= error;
+      });
+      return 'the main thread';
+    }
+    const worker = new Worker(SIDE, { workerData: { memory: this.#memory, settings } });
+    this.#worker = worker;
+    this.#exited = false;
+    worker.once('error', (error) => {
+      this.failure ??= error as Error;
+    });
+    this.#exit = new Promise<void>((resolve) => {
+      worker.once('exit', (code) => {
+        this.#exited = true;
+        if (this.#worker === worker && !(this.board.ending && code === 0)) {
+          this.failure ??= new Error(`the worker ended by itself, with ${code}`);
+        }
+        resolve();
+      });
+    });
+    return `worker ${worker.threadId}`;
+  }
+
+  async kill(): Promise<void> {
+    const worker = this.#worker as Worker;
+    if (this.#exited) throw this.failure ?? new Error('the worker ended by itself');
+    this.#worker = null;
+    await worker.terminate();
+    await this.#exit;
+  }
+
+  async ended(): Promise<void> {
+    await Promise.all([this.#server, this.#exit]);
+  }
+
+  async close(): Promise<void> {
+    this.board.end();
+    const worker = this.#worker;
+    this.#worker = null;
+    await worker?.terminate();
+    await this.ended();
+    this.#removeFolders();
+  }
+}
