@@ -13,6 +13,7 @@ import {
   peerSettings,
 } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
 import type { Transport, WantedTransport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
@@ -27,7 +28,29 @@ export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   readonly name: string;
   /** What the server has of the session and what this side has cannot both be true. It was refused, nothing changed. */
   onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
+  /**
+   * Connects again by itself when the connection ends, as the last `connect` did, unless it was closed here or the
+   * protocol was violated. The delays are those of the clock that `poll` or `pollControl` is given; an attempt itself
+   * is a `connect`, during which the event loop must turn (so not in `run` with 'busy'). A `connect`, or closing the
+   * connection or the client, ends the trying. Default false; true for the defaults of the delays.
+   */
+  readonly reconnect?: boolean | BackoffOptions;
+  /** An attempt to connect again has ended, as a `poll` or `pollControl` tells. */
+  onReconnect?(attempt: ReconnectAttempt): void;
 }
+
+/** What became of an attempt to connect again. The first after the end of a connection has the number 1. */
+export type ReconnectAttempt =
+  | { readonly outcome: 'connected'; readonly number: number; readonly connection: Connection }
+  /** The next attempt comes after this delay, from this call on. */
+  | {
+      readonly outcome: 'failed';
+      readonly number: number;
+      readonly error: TcpshmError;
+      readonly delayMs: number;
+    }
+  /** There will be no next one: the error does not pass by itself, or this was the last attempt that is allowed. */
+  | { readonly outcome: 'given up'; readonly number: number; readonly error: TcpshmError };
 
 /** What to connect to, and how. */
 export type ConnectOptions = {
@@ -40,6 +63,24 @@ export type ConnectOptions = {
   | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
   | { readonly transport: 'inproc'; readonly server: string }
 );
+
+/** Options of `connect`, checked. */
+interface Target {
+  readonly options: ConnectOptions;
+  readonly transport: WantedTransport;
+  readonly server: string;
+  readonly login: Uint8Array;
+}
+
+/** An attempt to connect again: under way, or over and not reported yet. */
+interface Attempt {
+  readonly number: number;
+  result: Connection | TcpshmError | null;
+  /** What onSequenceMismatch threw, to be thrown by the next poll. */
+  readonly thrown: unknown[];
+  stopped: boolean;
+  done: Promise<void>;
+}
 
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
@@ -56,6 +97,14 @@ export class Client implements Pollable {
   #current: Connection | null = null;
   #connecting = false;
   #closed = false;
+  readonly #backoffSettings: BackoffSettings | null;
+  /** What to connect to again when the connection ends. */
+  #target: Target | null = null;
+  /** Set from the end of a connection until there is one again, or it was given up. */
+  #backoff: Backoff | null = null;
+  #attempt: Attempt | null = null;
+  /** Whether it is a login that closes a connection now, to replace it, and not the user. */
+  #loginActs = false;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ClientOptions) {
@@ -63,6 +112,7 @@ export class Client implements Pollable {
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
+    this.#backoffSettings = backoffSettings(options.reconnect);
     this.#sessions = new Sessions(this.#settings, 'client');
   }
 
@@ -85,26 +135,19 @@ export class Client implements Pollable {
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
-    checkOptions(options);
-    const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
-    const server = options.server === undefined ? '' : checkName(options.server, 'server');
-    const login = loginBytes(options.login, 'login');
-    if (transport === 'shm') native();
-    if (this.#connecting || this.#current?.state === 'connected') {
-      throw new TcpshmError(
-        'ERR_ALREADY_CONNECTED',
-        `the client '${this.name}' is connected or connecting already`,
-      );
-    }
+    const target = checkTarget(options);
+    if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
     this.#connecting = true;
     try {
+      const trying = this.#stopTrying();
+      if (trying !== null) {
+        await trying;
+        this.#throwIfClosed();
+      }
       // The last link may have ended without anyone having looked since.
       if (this.#current?.attached) this.#disconnect(this.#current);
-      const patience = this.#patience();
-      const wire = await this.#dial(options, transport, server, patience);
-      const connection = await this.#login(wire, transport, server, login, patience);
+      const connection = await this.#open(target, null);
       this.#throwIfClosed();
-      this.#current = connection;
       return connection;
     } finally {
       this.#connecting = false;
@@ -117,12 +160,15 @@ export class Client implements Pollable {
     if (!this.#closed) this.pollMessages(now);
   }
 
-  /** Keeps a connection over shared memory alive, and notices its end. */
+  /** Keeps a connection over shared memory alive, and notices its end. Connects again, with `reconnect`. */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
+    this.#report();
     const connection = this.#current;
-    if (connection === null || connection.transport === 'tcp') return;
-    if (!connection.pollLink(now)) this.#disconnect(connection);
+    if (connection !== null && connection.transport !== 'tcp' && !connection.pollLink(now)) {
+      this.#disconnect(connection);
+    }
+    if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
 
   /** Serves a connection over tcp: receives, hands out messages, sends. */
@@ -132,7 +178,10 @@ export class Client implements Pollable {
     if (connection === null || connection.transport !== 'tcp') return;
     const alive = connection.pollLink(now);
     this.#deliver(connection);
-    if (!alive) this.#disconnect(connection);
+    if (alive) return;
+    this.#disconnect(connection);
+    // The delay counts from here.
+    this.#backoff?.due(now);
   }
 
   /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. */
@@ -162,19 +211,22 @@ export class Client implements Pollable {
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    const trying = this.#stopTrying();
     for (const connection of [...this.#connections.values()]) {
       connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#sessions.close();
+    await trying;
   }
 
-  #dial(
-    options: ConnectOptions,
-    transport: WantedTransport,
-    server: string,
-    patience: Patience,
-  ): Promise<Wire> | Wire {
+  /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
+  async #open(target: Target, attempt: Attempt | null): Promise<Connection> {
+    const patience = this.#patience(attempt);
+    return this.#login(await this.#dial(target, patience), target, patience, attempt);
+  }
+
+  #dial({ options, transport, server }: Target, patience: Patience): Promise<Wire> | Wire {
     if (transport === 'inproc') {
       if (server === '')
         throw new TcpshmError('ERR_OPTION', "transport 'inproc' needs the name of the server");
@@ -198,13 +250,8 @@ export class Client implements Pollable {
       : connectNet(address, this.#settings, patience);
   }
 
-  async #login(
-    wire: Wire,
-    transport: WantedTransport,
-    server: string,
-    login: Uint8Array,
-    patience: Patience,
-  ): Promise<Connection> {
+  async #login(wire: Wire, target: Target, patience: Patience, again: Attempt | null): Promise<Connection> {
+    const { transport, server, login } = target;
     const { heartbeatIntervalMs, connectionTimeoutMs, sendCapacityBytes, receiveCapacityBytes } =
       this.#settings;
     const kind: Transport = transport === 'auto' ? 'shm' : transport;
@@ -238,30 +285,106 @@ export class Client implements Pollable {
     });
     try {
       for (;;) {
-        const connection = attempt.poll();
-        if (connection !== null) return connection;
+        const connection = this.#acting(() => attempt.poll());
+        if (connection !== null) {
+          this.#current = connection;
+          this.#target = target;
+          if (again !== null) again.result = connection;
+          return connection;
+        }
         await patience.pause();
       }
     } catch (error) {
       const refused = mismatch as { connection: Connection; numbers: SequenceNumbers } | null;
       try {
         if (refused !== null) this.#options.onSequenceMismatch?.(refused.connection, refused.numbers);
+      } catch (thrown) {
+        if (again === null) throw thrown;
+        again.thrown.push(thrown);
       } finally {
-        attempt.abandon();
+        this.#acting(() => attempt.abandon());
       }
       if (error instanceof TcpshmError) throw error;
       throw new TcpshmError('ERR_CONNECT', `the login failed: ${(error as Error).message}`, error);
     }
   }
 
+  /** Does what a login does. */
+  #acting<T>(act: () => T): T {
+    this.#loginActs = true;
+    try {
+      return act();
+    } finally {
+      this.#loginActs = false;
+    }
+  }
+
+  #tryAgain(): void {
+    const attempt: Attempt = {
+      number: (this.#backoff as Backoff).begin(),
+      result: null,
+      thrown: [],
+      stopped: false,
+      done: Promise.resolve(),
+    };
+    this.#attempt = attempt;
+    attempt.done = this.#open(this.#target as Target, attempt).then(
+      () => {},
+      (error: Error) => {
+        attempt.result =
+          error instanceof TcpshmError
+            ? error
+            : new TcpshmError('ERR_CONNECT', `the login failed: ${error.message}`, error);
+      },
+    );
+  }
+
+  /** Tells of the attempt that has ended, if one has. */
+  #report(): void {
+    const attempt = this.#attempt;
+    if (attempt === null || attempt.result === null) return;
+    if (attempt.thrown.length > 0) throw attempt.thrown.pop();
+    const { number, result } = attempt;
+    this.#attempt = null;
+    if (!(result instanceof TcpshmError)) {
+      this.#backoff = null;
+      this.#options.onReconnect?.({ outcome: 'connected', number, connection: result });
+      return;
+    }
+    const delayMs = this.#backoff?.failed(result.code, Math.random()) ?? null;
+    if (delayMs === null) {
+      this.#stopTrying();
+      this.#options.onReconnect?.({ outcome: 'given up', number, error: result });
+    } else {
+      this.#options.onReconnect?.({ outcome: 'failed', number, error: result, delayMs });
+    }
+  }
+
+  /** No attempts from here on. Null, or a promise, never rejected, for the end of the one that is under way. */
+  #stopTrying(): Promise<void> | null {
+    this.#target = null;
+    this.#backoff = null;
+    const attempt = this.#attempt;
+    // One that was successful will still be told of.
+    if (attempt === null || (attempt.result !== null && !(attempt.result instanceof TcpshmError)))
+      return null;
+    attempt.stopped = true;
+    this.#attempt = null;
+    return attempt.done;
+  }
+
   /** Waits in small steps, as long as a login may take. */
-  #patience(): Patience {
+  #patience(attempt: Attempt | null): Patience {
     const { loginTimeoutMs } = this.#settings;
+    const check = (): void => {
+      this.#throwIfClosed();
+      if (attempt?.stopped) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect again was stopped');
+    };
     const start = performance.now();
     let pauses = 0;
     return {
       pause: async () => {
-        this.#throwIfClosed();
+        check();
         if (performance.now() - start >= loginTimeoutMs) {
           throw new TcpshmError(
             'ERR_LOGIN_TIMEOUT',
@@ -271,7 +394,7 @@ export class Client implements Pollable {
         }
         // At first in every turn of the event loop, then without burning the processor.
         await (pauses++ < 100 ? nextTurn() : sleep(1));
-        this.#throwIfClosed();
+        check();
       },
     };
   }
@@ -289,12 +412,37 @@ export class Client implements Pollable {
   }
 
   #disconnect(connection: Connection): void {
-    if (connection.attached) connection.disconnect(this.#options, () => {});
+    if (!connection.attached) return;
+    // That it was made comes before that it has ended. The handler may close it.
+    this.#report();
+    if (!connection.attached) return;
+    const { onMessage } = this.#options;
+    connection.disconnect(
+      {
+        ...(onMessage && { onMessage }),
+        onDisconnect: (ended, reason, error) => {
+          if (this.#backoffSettings !== null && this.#target !== null && reason !== 'protocol violated') {
+            this.#backoff = new Backoff(this.#backoffSettings, Math.random());
+          }
+          this.#options.onDisconnect?.(ended, reason, error);
+        },
+      },
+      () => {},
+    );
   }
 
   #forget(connection: Connection): void {
     for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
-    if (this.#current === connection) this.#current = null;
+    if (this.#current !== connection) return;
+    this.#current = null;
+    if (!this.#loginActs) this.#stopTrying();
+  }
+
+  #alreadyConnected(): TcpshmError {
+    return new TcpshmError(
+      'ERR_ALREADY_CONNECTED',
+      `the client '${this.name}' is connected or connecting already`,
+    );
   }
 
   #throwIfClosed(): void {
@@ -302,7 +450,17 @@ export class Client implements Pollable {
   }
 }
 
-const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch'] as const;
+const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch', 'onReconnect'] as const;
+
+/** Throws ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING. What it gives stays the same, whatever becomes of the options. */
+function checkTarget(options: ConnectOptions): Target {
+  checkOptions(options);
+  const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
+  const server = options.server === undefined ? '' : checkName(options.server, 'server');
+  const login = new Uint8Array(loginBytes(options.login, 'login'));
+  if (transport === 'shm') native();
+  return { options: { ...options }, transport, server, login };
+}
 
 function sessionKey(welcome: Welcome): string {
   return `${welcome.server}@${welcome.transport}`;

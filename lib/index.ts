@@ -1,5 +1,5 @@
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
-export { Client, type ClientOptions, type ConnectOptions } from './client.js';
+export { Client, type ClientOptions, type ConnectOptions, type ReconnectAttempt } from './client.js';
 export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
@@ -7,6 +7,7 @@ export type { CapacityOption, PeerOptions } from './options.js';
 export { IDLE_STRATEGIES, type IdleStrategy, type RunOptions } from './poll/drive.js';
 export type { Message } from './ring/message.js';
 export { type ListenOptions, Server, type ServerOptions } from './server.js';
+export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
 export type { Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
