@@ -44,17 +44,21 @@ export class ClientLogin {
   /** Whether the session was begun for this login. */
   #begun = false;
   #done = false;
+  #greeted = false;
 
   constructor(wire: Wire, hello: Hello, guest: LoginGuest) {
     this.#hello = hello;
     this.#guest = guest;
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
-    this.#talk.say(FrameKind.hello, encodeHello(hello));
   }
 
-  /** Takes what has come: the connection once it is complete, else null. Throws why it failed. */
+  /** Says hello, and takes what has come: the connection once it is complete, else null. Throws why it failed. */
   poll(): Connection | null {
     try {
+      if (!this.#greeted) {
+        this.#greeted = true;
+        this.#talk.say(FrameKind.hello, encodeHello(this.#hello));
+      }
       if (!this.#talk.poll() && !this.#done) {
         throw new TcpshmError('ERR_CONNECT', 'the server hung up during the login, without a reason');
       }

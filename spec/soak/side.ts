@@ -21,8 +21,6 @@ const STEPS_PER_ROUND = 4;
 const RETRY_PAUSE_MS = 5;
 /** The other side is dead, died during the login, or has not noticed yet that our predecessor is. */
 const WORTH_RETRYING = ['ERR_CONNECT', 'ERR_LOGIN_TIMEOUT', 'ERR_ALREADY_CONNECTED'];
-/** As they come from the socket when the server dies between the connect and the first bytes of the login. */
-const SOCKET_ERRORS = ['ECONNRESET', 'EPIPE'];
 
 /** A peer as both kinds of side have it. */
 interface Peer {
@@ -92,7 +90,7 @@ function call(board: Board, settings: SideSettings): Peer {
       else await sleep(RETRY_PAUSE_MS);
     } catch (error) {
       const { code } = error as TcpshmError;
-      if ([...WORTH_RETRYING, ...SOCKET_ERRORS].includes(code)) await sleep(RETRY_PAUSE_MS);
+      if (WORTH_RETRYING.includes(code)) await sleep(RETRY_PAUSE_MS);
       else failure = error;
     }
     connecting = false;
