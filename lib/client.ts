@@ -1,26 +1,15 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
+import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
+import { patienceFor } from './login/patience.js';
 import { bootId, Sessions } from './login/sessions.js';
-import { native } from './memory/native.js';
-import {
-  checkOptions,
-  choice,
-  loginBytes,
-  type PeerOptions,
-  type PeerSettings,
-  peerSettings,
-} from './options.js';
+import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
 import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
-import type { Transport, WantedTransport, Welcome } from './session/loginMessages.js';
+import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
-import { checkAddress } from './wire/address.js';
-import { connectNative } from './wire/nativeWire.js';
-import { connectNet } from './wire/netWire.js';
-import { connectThreads } from './wire/threadWire.js';
 import type { Patience, Wire } from './wire/wire.js';
 
 export interface ClientOptions extends PeerOptions, ConnectionHandlers {
@@ -51,26 +40,6 @@ export type ReconnectAttempt =
     }
   /** There will be no next one: the error does not pass by itself, or this was the last attempt that is allowed. */
   | { readonly outcome: 'given up'; readonly number: number; readonly error: TcpshmError };
-
-/** What to connect to, and how. */
-export type ConnectOptions = {
-  /** The only server that will do: its name. Any, if left out; needed for 'inproc'. */
-  readonly server?: string;
-  /** User data for the server's `acceptLogin`, at most 4096 bytes. */
-  readonly login?: Uint8Array;
-} & (
-  | { readonly host?: string; readonly port: number; readonly transport?: 'auto' | 'shm' | 'tcp' }
-  | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
-  | { readonly transport: 'inproc'; readonly server: string }
-);
-
-/** Options of `connect`, checked. */
-interface Target {
-  readonly options: ConnectOptions;
-  readonly transport: WantedTransport;
-  readonly server: string;
-  readonly login: Uint8Array;
-}
 
 /** An attempt to connect again: under way, or over and not reported yet. */
 interface Attempt {
@@ -223,31 +192,7 @@ export class Client implements Pollable {
   /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
   async #open(target: Target, attempt: Attempt | null): Promise<Connection> {
     const patience = this.#patience(attempt);
-    return this.#login(await this.#dial(target, patience), target, patience, attempt);
-  }
-
-  #dial({ options, transport, server }: Target, patience: Patience): Promise<Wire> | Wire {
-    if (transport === 'inproc') {
-      if (server === '')
-        throw new TcpshmError('ERR_OPTION', "transport 'inproc' needs the name of the server");
-      return connectThreads(server);
-    }
-    const address =
-      'path' in options
-        ? { path: options.path }
-        : 'port' in options
-          ? { host: options.host ?? '127.0.0.1', port: options.port }
-          : null;
-    if (address === null) {
-      throw new TcpshmError(
-        'ERR_OPTION',
-        `a host and port or a path to connect to was expected, got ${Object.keys(options).join(', ') || 'neither'}`,
-      );
-    }
-    checkAddress(address);
-    return this.#settings.wire === 'native'
-      ? connectNative(address, this.#settings, patience)
-      : connectNet(address, this.#settings, patience);
+    return this.#login(await dial(target, this.#settings, patience), target, patience, attempt);
   }
 
   async #login(wire: Wire, target: Target, patience: Patience, again: Attempt | null): Promise<Connection> {
@@ -373,30 +318,11 @@ export class Client implements Pollable {
     return attempt.done;
   }
 
-  /** Waits in small steps, as long as a login may take. */
   #patience(attempt: Attempt | null): Patience {
-    const { loginTimeoutMs } = this.#settings;
-    const check = (): void => {
+    return patienceFor(this.name, this.#settings.loginTimeoutMs, () => {
       this.#throwIfClosed();
       if (attempt?.stopped) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect again was stopped');
-    };
-    const start = performance.now();
-    let pauses = 0;
-    return {
-      pause: async () => {
-        check();
-        if (performance.now() - start >= loginTimeoutMs) {
-          throw new TcpshmError(
-            'ERR_LOGIN_TIMEOUT',
-            `the login of '${this.name}' was not complete after ${loginTimeoutMs} ms:` +
-              ' is the server there, and is it being polled?',
-          );
-        }
-        // At first in every turn of the event loop, then without burning the processor.
-        await (pauses++ < 100 ? nextTurn() : sleep(1));
-        check();
-      },
-    };
+    });
   }
 
   #deliver(connection: Connection): void {
@@ -451,16 +377,6 @@ export class Client implements Pollable {
 }
 
 const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch', 'onReconnect'] as const;
-
-/** Throws ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING. What it gives stays the same, whatever becomes of the options. */
-function checkTarget(options: ConnectOptions): Target {
-  checkOptions(options);
-  const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
-  const server = options.server === undefined ? '' : checkName(options.server, 'server');
-  const login = new Uint8Array(loginBytes(options.login, 'login'));
-  if (transport === 'shm') native();
-  return { options: { ...options }, transport, server, login };
-}
 
 function sessionKey(welcome: Welcome): string {
   return `${welcome.server}@${welcome.transport}`;

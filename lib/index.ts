@@ -1,7 +1,8 @@
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
-export { Client, type ClientOptions, type ConnectOptions, type ReconnectAttempt } from './client.js';
+export { Client, type ClientOptions, type ReconnectAttempt } from './client.js';
 export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
+export type { ConnectOptions } from './login/dial.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
 export type { CapacityOption, PeerOptions } from './options.js';
 export { IDLE_STRATEGIES, type IdleStrategy, type RunOptions } from './poll/drive.js';

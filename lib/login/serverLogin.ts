@@ -99,7 +99,7 @@ export class ServerLogin {
 
   /** Ends it because the server does. */
   abandon(): void {
-    if (!this.#over) this.#refuse({ code: 'ERR_LOGIN_REJECTED', reason: 'the server closes' });
+    if (!this.#over) this.#refuse({ code: 'ERR_CONNECT', reason: 'the server closes' });
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {

@@ -182,7 +182,7 @@ describe('the life of a connection', () => {
             });
             const address = await scene.address(server, way);
             if (where === 'acceptLogin') {
-              await scene.refused(client.connect(address), 'ERR_LOGIN_REJECTED', /the server closes/);
+              await scene.refused(client.connect(address), 'ERR_CONNECT', /the server closes/);
               expect(scene.files()).to.deep.equal([]);
             } else {
               const local = await scene.connect(client, address);
@@ -248,7 +248,7 @@ describe('the life of a connection', () => {
         // Up to the offer of a session, so that there is something to take back.
         await scene.until(() => server.connections.length > 0, 'the offer');
         const closing = server.close();
-        await scene.refused(login, 'ERR_LOGIN_REJECTED', /the server closes/).catch((error) => {
+        await scene.refused(login, 'ERR_CONNECT', /the server closes/).catch((error) => {
           // Where the offer was answered in the same turn, the login was complete, and ended in order.
           expect(client.connection?.state, String(error)).to.equal('disconnected');
         });

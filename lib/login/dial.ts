@@ -1,0 +1,66 @@
+import { TcpshmError } from '../errors.js';
+import { native } from '../memory/native.js';
+import { checkOptions, choice, loginBytes, type PeerSettings } from '../options.js';
+import type { WantedTransport } from '../session/loginMessages.js';
+import { checkName } from '../session/names.js';
+import { checkAddress } from '../wire/address.js';
+import { connectNative } from '../wire/nativeWire.js';
+import { connectNet } from '../wire/netWire.js';
+import { connectThreads } from '../wire/threadWire.js';
+import type { Patience, Wire } from '../wire/wire.js';
+
+/** What to connect to, and how. */
+export type ConnectOptions = {
+  /** The only server that will do: its name. Any, if left out; needed for 'inproc'. */
+  readonly server?: string;
+  /** User data for the server's `acceptLogin`, at most 4096 bytes. */
+  readonly login?: Uint8Array;
+} & (
+  | { readonly host?: string; readonly port: number; readonly transport?: 'auto' | 'shm' | 'tcp' }
+  | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
+  | { readonly transport: 'inproc'; readonly server: string }
+);
+
+/** Options of `connect`, checked. */
+export interface Target {
+  readonly options: ConnectOptions;
+  readonly transport: WantedTransport;
+  readonly server: string;
+  readonly login: Uint8Array;
+}
+
+/** Throws ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING. What it gives stays the same, whatever becomes of the options. */
+export function checkTarget(options: ConnectOptions): Target {
+  checkOptions(options);
+  const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
+  const server = options.server === undefined ? '' : checkName(options.server, 'server');
+  const login = new Uint8Array(loginBytes(options.login, 'login'));
+  if (transport === 'shm') native();
+  return { options: { ...options }, transport, server, login };
+}
+
+/** Connects a wire to where a server listens. Throws ERR_CONNECT, ERR_OPTION, and what the patience throws. */
+export function dial(
+  { options, transport, server }: Target,
+  settings: PeerSettings,
+  patience: Patience,
+): Promise<Wire> | Wire {
+  if (transport === 'inproc') {
+    if (server === '') throw new TcpshmError('ERR_OPTION', "transport 'inproc' needs the name of the server");
+    return connectThreads(server);
+  }
+  const address =
+    'path' in options
+      ? { path: options.path }
+      : 'port' in options
+        ? { host: options.host ?? '127.0.0.1', port: options.port }
+        : null;
+  if (address === null) {
+    const got = Object.keys(options).join(', ') || 'neither';
+    throw new TcpshmError('ERR_OPTION', `a host and port or a path to connect to was expected, got ${got}`);
+  }
+  checkAddress(address);
+  return settings.wire === 'native'
+    ? connectNative(address, settings, patience)
+    : connectNet(address, settings, patience);
+}
