@@ -6,8 +6,8 @@
  *                ◄── postMessage ──
  */
 import { Worker } from 'node:worker_threads';
-import { HEADER_BYTES, MESSAGE_BYTES, payloadBytes, stamp, verify } from '../mix.js';
-import type { RoundTrip, Subject } from '../subject.js';
+import type { Subject } from '../subject.js';
+import { AwaitedRoundTrip } from './awaited.js';
 
 export const subject: Subject = {
   name: 'peer/message-port',
@@ -24,31 +24,17 @@ export const subject: Subject = {
   },
 };
 
-class MessagePortRoundTrip implements RoundTrip {
-  readonly asynchronous = true;
+class MessagePortRoundTrip extends AwaitedRoundTrip {
   readonly #worker: Worker;
-  /** One message of each size with a buffer of its own: a clone takes the whole buffer along. */
-  readonly #messages = MESSAGE_BYTES.map((bytes) => new Uint8Array(bytes));
-  readonly #views = this.#messages.map((message) => new DataView(message.buffer));
-  #sequence = 0;
-  #last = 0;
-  #resolve: () => void = () => {};
-  #reject: (error: Error) => void = () => {};
 
   constructor(worker: Worker) {
+    super();
     this.#worker = worker;
-    worker.on('message', (message: Uint8Array) => this.#onMessage(message));
-    worker.on('error', (error) => this.#reject(error as Error));
-    worker.on('exit', (code) => this.#reject(new Error(`the echo worker ended with ${code}`)));
-  }
-
-  roundTrips(count: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-      this.#last = this.#sequence + count - 1;
-      this.#send();
-    });
+    worker.on('message', ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+      this.answered(new DataView(buffer, byteOffset, byteLength), byteLength),
+    );
+    worker.on('error', (error) => this.failed(error as Error));
+    worker.on('exit', (code) => this.failed(new Error(`the echo worker ended with ${code}`)));
   }
 
   async stop(): Promise<void> {
@@ -56,23 +42,7 @@ class MessagePortRoundTrip implements RoundTrip {
     await this.#worker.terminate();
   }
 
-  #send(): void {
-    const index = this.#sequence & 3;
-    stamp(this.#views[index] as DataView, HEADER_BYTES, payloadBytes(this.#sequence), this.#sequence);
-    this.#worker.postMessage(this.#messages[index]);
-  }
-
-  #onMessage(message: Uint8Array): void {
-    try {
-      const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-      verify(view, HEADER_BYTES, message.byteLength - HEADER_BYTES, this.#sequence);
-    } catch (error) {
-      this.#reject(error as Error);
-      return;
-    }
-    const done = this.#sequence === this.#last;
-    this.#sequence++;
-    if (done) this.#resolve();
-    else this.#send();
+  protected override transmit(message: Uint8Array): void {
+    this.#worker.postMessage(message);
   }
 }

@@ -41,7 +41,7 @@ export const ALIGNMENT = 8;
 /** Bytes before the payload of a record: its size (with these bytes), type and flags. */
 export const HEADER_BYTES = 8;
 /** The one flag: no message, but the unused end of the ring. Type 0. */
-export const PADDING_FLAG = 1;
+const PADDING_FLAG = 1;
 /** The second header word of a padding record. */
 export const PADDING_KIND = PADDING_FLAG << 16;
 

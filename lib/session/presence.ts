@@ -25,8 +25,3 @@ export function takeSide(word: Int32Array): boolean {
 export function leaveSide(word: Int32Array): void {
   Atomics.store(word, 0, Presence.closed);
 }
-
-/** Whether the other side has its end open, was closed, or ended. */
-export function presenceOf(word: Int32Array): number {
-  return Atomics.load(word, 0);
-}

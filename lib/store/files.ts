@@ -252,7 +252,7 @@ export function isMemoryMissing(error: unknown): boolean {
 }
 
 /** Says what could not be done, with the reason that the system gave. */
-export function fileError(cause: unknown, what: string): TcpshmError {
+function fileError(cause: unknown, what: string): TcpshmError {
   if (cause instanceof TcpshmError) return cause;
   const code = (cause as SystemError).code === 'ENOSPC' ? 'ERR_NO_SPACE' : 'ERR_FILE';
   return new TcpshmError(code, `${what}: ${(cause as Error).message}`, cause);

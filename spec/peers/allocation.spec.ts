@@ -123,9 +123,14 @@ describe('messages allocate nothing', () => {
   for (const [way, messages] of ways) {
     const rounds = 3;
     it(`over ${way}, in ${rounds} rounds of ${messages}`, async () => {
-      const [warm, ...measured] = await roundsOf(way, rounds, messages, false);
+      // Two to warm up: the first collection throws code away as well, which is compiled again in the second round.
+      const [, warm, ...measured] = (await roundsOf(way, rounds + 1, messages, false)) as [
+        Round,
+        Round,
+        ...Round[],
+      ];
       const last = measured[rounds - 1] as Round;
-      expect(last.received).to.be.at.least((rounds + 1) * messages);
+      expect(last.received).to.be.at.least((rounds + 2) * messages);
       expect(last.heap - warm.heap).to.be.below(HEAP_SLACK_BYTES);
       expect(scavengesOf(measured), 'scavenges').to.be.at.most(rounds);
     });
