@@ -48,6 +48,7 @@ export class RingChannel {
       client: checkName(options.remoteName ?? 'worker', 'remoteName'),
       sessionId: randomBytes(8).toString('hex'),
       bootId: '',
+      journal: false,
       clientToServer: capacity,
       serverToClient: capacity,
     });

@@ -51,11 +51,13 @@ export class Sessions {
     capacities: Capacities,
     sessionId = newId(),
   ): OpenSegment {
+    const path = transport === 'inproc' ? null : this.#path(transport, client, server);
     const identity: Identity = {
       client,
       server,
       sessionId,
       bootId: bootId(),
+      journal: transport === 'tcp' && path !== null,
       clientToServer: capacities.clientToServer || DEFAULT_CAPACITY,
       serverToClient: capacities.serverToClient || DEFAULT_CAPACITY,
     };
@@ -64,7 +66,6 @@ export class Sessions {
       this.#shared.set(client, memory);
       return { ...this.#opened(client, memory, identity), begun: true };
     }
-    const path = this.#path(transport, client, server);
     return path === null
       ? createPrivate(identity, this.#role)
       : createSegmentFile(path, this.#role, identity);

@@ -7,9 +7,9 @@ import { MAX_NAME, type Role } from './names.js';
  * The layout of a segment, which is one session: the same bytes in a SharedArrayBuffer, in a file of /dev/shm and
  * in a journal. Offsets in bytes:
  *
- *     0            256               384               512
- *     | superblock | client presence | server presence | ring client→server | ring server→client |
- *       creator      client            server
+ *     0            256           384           512
+ *     | superblock | client line | server line | ring client→server | ring server→client | checkpoints |
+ *       creator      client        server                                                  owner of the journal
  *
  *     superblock    MAGIC          8 bytes
  *                   VERSION        u32, written last and checked first
@@ -17,9 +17,15 @@ import { MAX_NAME, type Role } from './names.js';
  *                   ALIGNED        u32, alignment of records
  *                   CAPACITIES     2 × u32, client→server and server→client
  *                   SESSION_ID     16 characters of ASCII, hexadecimal
- *                   BOOT_ID        36 characters of ASCII, of the boot in which it was created, or zeroes
+ *                   BOOT_ID        36 characters of ASCII, of the boot in which it was last opened, or zeroes
+ *                   KIND           u32, 1 for a journal, which one side has for itself, 0 for memory that both share
+ *                   MOVED          i32, 1 once the session has moved to a fresh file, or is about to
+ *                   EPOCHS         2 × i32, client and server: how often the side was opened
+ *                   INODE          f64, number of the file that a journal was last opened as
  *                   NAMES          2 × 64 bytes, client and server, ending with a zero
- *     presence      PRESENCE       i32 (presence.ts)
+ *     side's line   PRESENCE       i32 (presence.ts)
+ *                   TENURE         3 × f64: process id, timeout in milliseconds, last sign of life (tenure.ts)
+ *     checkpoints   of a journal only, from a multiple of 4096: 2 × 4096 bytes (checkpoint.ts)
  */
 const MAGIC = 0;
 const VERSION = MAGIC + 8;
@@ -30,11 +36,23 @@ const SESSION_ID = CAPACITIES + 8;
 const SESSION_ID_BYTES = 16;
 const BOOT_ID = SESSION_ID + SESSION_ID_BYTES;
 const BOOT_ID_BYTES = 36;
+const KIND = BOOT_ID + BOOT_ID_BYTES;
+const MOVED = KIND + 4;
+const EPOCHS = MOVED + 4;
+const INODE = EPOCHS + 8;
 const NAME_BYTES = MAX_NAME + 1;
 const NAMES = 128;
-const CLIENT_PRESENCE = NAMES + 2 * NAME_BYTES;
-const SERVER_PRESENCE = CLIENT_PRESENCE + 128;
-const RINGS = SERVER_PRESENCE + 128;
+const CLIENT_LINE = NAMES + 2 * NAME_BYTES;
+const SERVER_LINE = CLIENT_LINE + 128;
+const RINGS = SERVER_LINE + 128;
+/** Within a side's line. */
+const PRESENCE = 0;
+const TENURE = PRESENCE + 8;
+
+/** What storage writes as a whole, at best. */
+export const PAGE_BYTES = 4096;
+/** Two checkpoints, each in a page of its own: the one that is being written cannot harm the other. */
+const CHECKPOINTS_BYTES = 2 * PAGE_BYTES;
 
 const MAGIC_TEXT = 'TCPSHM\r\n';
 const LAYOUT_VERSION = 1;
@@ -56,12 +74,22 @@ export interface Identity extends Capacities {
   readonly server: string;
   /** 64 random bits, 16 hexadecimal digits. */
   readonly sessionId: string;
-  /** Of the boot in which the segment was created; empty where that does not matter. */
+  /** Of the boot in which the segment was last opened; empty where that does not matter. */
   readonly bootId: string;
+  /** Whether it is one side's own copy in a file, with checkpoints. */
+  readonly journal: boolean;
 }
 
-export function segmentBytes(capacities: Capacities): number {
-  return RINGS + ringBytes(capacities.clientToServer) + ringBytes(capacities.serverToClient);
+export function segmentBytes(size: Capacities & Pick<Identity, 'journal'>): number {
+  return size.journal ? checkpointsAt(size) + CHECKPOINTS_BYTES : endOfRings(size);
+}
+
+function endOfRings({ clientToServer, serverToClient }: Capacities): number {
+  return RINGS + ringBytes(clientToServer) + ringBytes(serverToClient);
+}
+
+function checkpointsAt(capacities: Capacities): number {
+  return Math.ceil(endOfRings(capacities) / PAGE_BYTES) * PAGE_BYTES;
 }
 
 /** Writes the superblock into zeroed memory. */
@@ -75,6 +103,7 @@ export function formatSegment(buffer: ArrayBufferLike, identity: Identity): void
   words[(CAPACITIES >> 2) + 1] = identity.serverToClient;
   bytes.write(identity.sessionId, SESSION_ID, SESSION_ID_BYTES, 'latin1');
   bytes.write(identity.bootId, BOOT_ID, BOOT_ID_BYTES, 'latin1');
+  words[KIND >> 2] = identity.journal ? 1 : 0;
   bytes.write(identity.client, NAMES, MAX_NAME, 'latin1');
   bytes.write(identity.server, NAMES + NAME_BYTES, MAX_NAME, 'latin1');
   // COMPLETE the superblock; observed by readIdentity(). A segment without a version was never in use.
@@ -105,6 +134,8 @@ export function readIdentity(buffer: ArrayBufferLike, where: string): Identity |
   if (order !== BYTE_ORDER_MARK) throw wrong('byte-order mark', BYTE_ORDER_MARK, order);
   const alignment = words[ALIGNED >> 2] as number;
   if (alignment !== ALIGNMENT) throw wrong('record alignment', ALIGNMENT, alignment);
+  const kind = words[KIND >> 2] as number;
+  if (kind > 1) throw wrong('kind', '0 or 1', kind);
   const text = (start: number, length: number): string =>
     bytes.toString('latin1', start, start + length).replace(/\0+$/, '');
   const identity = {
@@ -112,6 +143,7 @@ export function readIdentity(buffer: ArrayBufferLike, where: string): Identity |
     server: text(NAMES + NAME_BYTES, NAME_BYTES),
     sessionId: text(SESSION_ID, SESSION_ID_BYTES),
     bootId: text(BOOT_ID, BOOT_ID_BYTES),
+    journal: kind === 1,
     clientToServer: words[CAPACITIES >> 2] as number,
     serverToClient: words[(CAPACITIES >> 2) + 1] as number,
   };
@@ -148,7 +180,18 @@ export class Segment {
   readonly clientToServer: RingMemory;
   readonly serverToClient: RingMemory;
   /** Each side's presence word, one element long. */
-  readonly presence: { readonly client: Int32Array; readonly server: Int32Array };
+  readonly presence: Readonly<Record<Role, Int32Array>>;
+  /** Who has each side open, three elements long (tenure.ts). */
+  readonly tenure: Readonly<Record<Role, Float64Array>>;
+  /** How often each side was opened, one element long: who opens it writes it, holding the side's lock. */
+  readonly epoch: Readonly<Record<Role, Int32Array>>;
+  /** One element long: not 0 once the session has moved to a fresh file, or is about to. Who moves it writes it. */
+  readonly moved: Int32Array;
+  /** The two pages of checkpoints of a journal. */
+  readonly checkpoints: readonly [Int32Array, Int32Array] | null;
+  /** One element long: number of the file that a journal was last opened as. */
+  readonly inode: Float64Array;
+  readonly #bootId: Buffer;
 
   constructor(buffer: ArrayBufferLike, identity: Identity) {
     this.identity = identity;
@@ -159,9 +202,32 @@ export class Segment {
       identity.serverToClient,
     );
     this.presence = {
-      client: new Int32Array(buffer, CLIENT_PRESENCE, 1),
-      server: new Int32Array(buffer, SERVER_PRESENCE, 1),
+      client: new Int32Array(buffer, CLIENT_LINE + PRESENCE, 1),
+      server: new Int32Array(buffer, SERVER_LINE + PRESENCE, 1),
     };
+    this.tenure = {
+      client: new Float64Array(buffer, CLIENT_LINE + TENURE, 3),
+      server: new Float64Array(buffer, SERVER_LINE + TENURE, 3),
+    };
+    this.epoch = {
+      client: new Int32Array(buffer, EPOCHS, 1),
+      server: new Int32Array(buffer, EPOCHS + 4, 1),
+    };
+    this.moved = new Int32Array(buffer, MOVED, 1);
+    this.inode = new Float64Array(buffer, INODE, 1);
+    this.#bootId = Buffer.from(buffer as ArrayBuffer, BOOT_ID, BOOT_ID_BYTES);
+    this.checkpoints = identity.journal
+      ? [
+          new Int32Array(buffer, checkpointsAt(identity), PAGE_BYTES >> 2),
+          new Int32Array(buffer, checkpointsAt(identity) + PAGE_BYTES, PAGE_BYTES >> 2),
+        ]
+      : null;
+  }
+
+  /** Notes the boot in which a journal is opened, and the file as which. */
+  witness(bootId: string, inode: number): void {
+    this.#bootId.fill(0).write(bootId, 'latin1');
+    this.inode[0] = inode;
   }
 
   /** The ring that this side writes. */

@@ -3,6 +3,7 @@ import {
   checkIdentity,
   formatSegment,
   type Identity,
+  PAGE_BYTES,
   readIdentity,
   Segment,
   SUPERBLOCK_BYTES,
@@ -17,9 +18,10 @@ const IDENTITY: Identity = {
   bootId: '01234567-89ab-cdef-0123-456789abcdef',
   clientToServer: 4096,
   serverToClient: 8192,
+  journal: false,
 };
 /** Offsets of the superblock, as its layout says; a change of the layout must change its version. */
-const OFFSET = { magic: 0, version: 8, byteOrder: 12, alignment: 16, toServer: 20, toClient: 24 };
+const OFFSET = { magic: 0, version: 8, byteOrder: 12, alignment: 16, toServer: 20, toClient: 24, kind: 80 };
 
 function formatted(change: (view: DataView, bytes: Uint8Array) => void = () => {}): ArrayBuffer {
   const buffer = new ArrayBuffer(segmentBytes(IDENTITY));
@@ -55,6 +57,29 @@ describe('a segment', () => {
     expect(segment.outgoing('client')).to.equal(segment.incoming('server'));
     expect(segment.outgoing('server')).to.equal(segment.incoming('client'));
     expect(segment.outgoing('client')).to.equal(segment.clientToServer);
+  });
+
+  it('has, as a journal, two pages of checkpoints behind its rings', () => {
+    const journal = { ...IDENTITY, journal: true };
+    const buffer = new ArrayBuffer(segmentBytes(journal));
+    formatSegment(buffer, journal);
+    expect(readIdentity(buffer, 'it')).to.deep.equal(journal);
+    const segment = new Segment(buffer, journal);
+    const [first, second] = segment.checkpoints as readonly [Int32Array, Int32Array];
+    expect([first.byteOffset % PAGE_BYTES, first.byteLength]).to.deep.equal([0, PAGE_BYTES]);
+    expect(second.byteOffset).to.equal(first.byteOffset + PAGE_BYTES);
+    expect(second.byteOffset + second.byteLength).to.equal(buffer.byteLength);
+    const { byteOffset, byteLength } = segment.serverToClient.bytes;
+    expect(first.byteOffset).to.be.at.least(byteOffset + byteLength);
+    expect(new Segment(formatted(), IDENTITY).checkpoints).to.equal(null);
+  });
+
+  it('tells the boot and the file that it was last opened in', () => {
+    const buffer = formatted();
+    const segment = new Segment(buffer, IDENTITY);
+    segment.witness('boot', 2 ** 40 + 1);
+    expect(readIdentity(buffer, 'it')).to.deep.equal({ ...IDENTITY, bootId: 'boot' });
+    expect(segment.inode[0]).to.equal(2 ** 40 + 1);
   });
 
   describe('whose creation was never finished', () => {
@@ -166,13 +191,18 @@ describe('a segment', () => {
         continue;
       }
       expect(identity, `byte ${at}`).to.not.equal(null);
-      // Bytes between the fields and behind the last one belong to nobody.
-      if (at >= 80 && at < 128) expect(identity).to.deep.equal(IDENTITY);
+      // Bytes between the kind and the names are no part of the identity.
+      if (at >= 84 && at < 128) expect(identity).to.deep.equal(IDENTITY);
       else
         expect(() => checkIdentity(identity as Identity, IDENTITY, 'it'), `byte ${at}`).to.throw(
           /is not the segment/,
         );
     }
+  });
+
+  it('of a kind that is not known is refused', () => {
+    const buffer = formatted((view) => view.setUint32(OFFSET.kind, 2, true));
+    expectCode(() => readIdentity(buffer, 'it'), 'ERR_SEGMENT', /expected kind 0 or 1, got 2/);
   });
 
   it('is compared in what is asked for', () => {

@@ -35,6 +35,7 @@ const IDENTITY: Identity = {
   bootId: '',
   clientToServer: CAPACITY,
   serverToClient: CAPACITY,
+  journal: false,
 };
 const NAMES = { client: 'alice', server: 'bob' };
 const FIRST_RING = SUPERBLOCK_BYTES;
