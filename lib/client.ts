@@ -104,7 +104,7 @@ export class Client implements Pollable {
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
-    const target = checkTarget(options);
+    const target = checkTarget(options, this.#settings.durability);
     if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
     this.#connecting = true;
     try {

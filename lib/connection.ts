@@ -4,10 +4,12 @@ import type { Message } from './ring/message.js';
 import { RingProducer } from './ring/producer.js';
 import { RingReplica } from './ring/replica.js';
 import type { DisconnectReason } from './session/disconnect.js';
+import { Durability, type JournalEnds } from './session/durability.js';
 import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { Replication } from './session/replication.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
+import { Flusher } from './store/flusher.js';
 import type { OpenSegment } from './store/openSegment.js';
 import type { Conversation } from './wire/conversation.js';
 import type { Link } from './wire/link.js';
@@ -60,6 +62,9 @@ export class Connection {
   /** The ends that stand in for the peer where this side has copies of its own: over tcp. */
   readonly #acknowledger: RingConsumer | null;
   readonly #replica: RingReplica | null;
+  /** With durability 'disk': what is safe there, and what writes it. */
+  readonly #durability: Durability | null = null;
+  readonly #flusher: Flusher | null = null;
   readonly #onClosed: (connection: Connection) => void;
   #link: Link | null = null;
   /** The link, if it moves the rings. */
@@ -83,6 +88,11 @@ export class Connection {
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
     this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
     this.#onClosed = onClosed;
+    const journal = open.journal;
+    if (journal !== null && journal.disk !== null) {
+      this.#durability = new Durability(this.#ends(), journal.checkpoints);
+      this.#flusher = new Flusher(this.#durability, journal.disk, open.where);
+    }
   }
 
   /**
@@ -152,6 +162,16 @@ export class Connection {
     return true;
   }
 
+  /**
+   * Resolves once everything pushed and popped so far is safe as its durability words it: with 'process' at once, with
+   * 'disk' when it is on the disk. (The write ends in another thread: the event loop must turn to hear of it, and no
+   * poll is needed.) Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
+   */
+  async flush(): Promise<void> {
+    if (this.#closed) throw this.#closedError();
+    await this.#flusher?.flush();
+  }
+
   /** Messages pushed since the session began, by this process and by those before it. */
   get pushed(): number {
     return this.#producer.pushed;
@@ -180,19 +200,32 @@ export class Connection {
   /**
    * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
    * next login, where it is kept in a file; with `remove` it is deleted, for good. The object is of no use
-   * afterwards. Twice is harmless.
+   * afterwards. Twice is harmless. With durability 'disk' all is safe when this returns; throws ERR_FILE when the disk
+   * fails, closed all the same.
    */
   close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#link?.close();
-    this.#link = null;
-    this.#pump = null;
-    this.#producer.message.expire();
-    this.#consumer.message.expire();
-    if (options.remove) this.#open.remove();
-    else this.#open.close();
-    this.#onClosed(this);
+    this.#end(() => {
+      if (options.remove) this.#open.remove();
+      else this.#open.close();
+    });
+  }
+
+  /**
+   * Gives the session up to begin it anew: for when both sides cannot go on with it (`onSequenceMismatch`). Closes the
+   * connection; the file of the session is kept under another name, which this gives (null where there is none), and is
+   * listed by `listSessions`. The next login begins a new session, once the other side has done the same. Throws
+   * ERR_FILE when the file cannot be renamed, ERR_CLOSED.
+   */
+  resetSession(): string | null {
+    if (this.#closed) throw this.#closedError();
+    const worthKeeping = !isFresh(this.readState());
+    let aside: string | null = null;
+    this.#end(() => {
+      if (worthKeeping) aside = this.#open.setAside();
+      else this.#open.remove();
+    });
+    return aside;
   }
 
   /**
@@ -216,7 +249,11 @@ export class Connection {
 
   /** @internal What this side knows of both queues. */
   readState(): SideState {
-    return readSideState(this.#open.segment, this.#open.role);
+    const state = readSideState(this.#open.segment, this.#open.role);
+    if (this.#durability === null) return state;
+    // The peer frees what it is told to be popped.
+    const { position, popped } = this.#durability;
+    return { ...state, popped: { position: position >>> 0, sequence: popped } };
   }
 
   /** @internal The session by its id, and how this side has it. */
@@ -261,21 +298,15 @@ export class Connection {
     peer: SideState,
     loginData: Uint8Array,
   ): void {
-    const { segment, role } = this.#open;
-    const acknowledger = this.#acknowledger as RingConsumer;
+    const ends = this.#ends();
+    const { acknowledger, outgoing } = ends;
     acknowledger.popUpTo(peer.popped.position | 0, this.#producer.published);
+    if (this.#durability === null) acknowledger.reclaim();
     const replication = new Replication(
-      {
-        outgoing: segment.outgoing(role),
-        producer: this.#producer,
-        acknowledger,
-        incoming: segment.incoming(role),
-        replica: this.#replica as RingReplica,
-        consumer: this.#consumer,
-      },
+      { ...ends, replica: this.#replica as RingReplica, durability: this.#durability },
       peer.received.position | 0,
     );
-    this.#pump = new WireLink(talk.wire, talk.reader, options, replication, segment.outgoing(role));
+    this.#pump = new WireLink(talk.wire, talk.reader, options, replication, outgoing);
     this.attach(this.#pump, loginData);
   }
 
@@ -292,7 +323,9 @@ export class Connection {
   /** @internal Lets the link work. False once it has ended, for good: then `disconnect` tells why. */
   pollLink(now: number): boolean {
     const link = this.#link;
+    this.#flusher?.poll();
     if (link === null) return true;
+    if (this.#flusher !== null && this.#flusher.failure !== null) return false;
     if (this.#violation !== null) return false;
     if (link.ended === null) link.poll(now);
     return link.ended === null;
@@ -314,14 +347,16 @@ export class Connection {
     }
     const link = this.#link;
     const violation = this.#violation;
-    const reason = violation === null ? (link?.ended ?? 'protocol violated') : 'protocol violated';
+    const failure = this.#flusher?.failure ?? null;
+    const ended = link?.ended ?? (failure === null ? 'protocol violated' : 'journal failed');
+    const reason = violation === null ? ended : 'protocol violated';
     link?.close();
     this.#link = null;
     this.#pump = null;
     this.#violation = null;
     left();
     try {
-      handlers.onDisconnect?.(this, reason, violation ?? link?.error ?? null);
+      handlers.onDisconnect?.(this, reason, violation ?? link?.error ?? failure);
     } finally {
       // Between threads there is no wire whose end would tell the peer.
       if (violation !== null && this.transport === 'inproc') this.close();
@@ -346,6 +381,37 @@ export class Connection {
   /** @internal The peer did what the protocol does not allow: the link ends with the next poll. */
   violate(error: TcpshmError): void {
     this.#violation = error;
+  }
+
+  /** Closes everything, and the session in the way given. */
+  #end(closeSession: () => void): void {
+    this.#closed = true;
+    this.#link?.close();
+    this.#link = null;
+    this.#pump = null;
+    this.#producer.message.expire();
+    this.#consumer.message.expire();
+    let failure: TcpshmError | null = null;
+    try {
+      closeSession();
+    } catch (error) {
+      failure = error as TcpshmError;
+      throw error;
+    } finally {
+      this.#flusher?.close(failure);
+      this.#onClosed(this);
+    }
+  }
+
+  #ends(): JournalEnds {
+    const { segment, role } = this.#open;
+    return {
+      outgoing: segment.outgoing(role),
+      producer: this.#producer,
+      acknowledger: this.#acknowledger as RingConsumer,
+      incoming: segment.incoming(role),
+      consumer: this.#consumer,
+    };
   }
 
   #noticed(error: unknown): unknown {

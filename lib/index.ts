@@ -10,6 +10,8 @@ export type { Message } from './ring/message.js';
 export { type ListenOptions, Server, type ServerOptions } from './server.js';
 export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
+export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
 export type { Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
+export { listSessions, type SessionFile } from './store/sessionFiles.js';
 export type { Address } from './wire/wire.js';

@@ -1,6 +1,7 @@
 import { TcpshmError } from './errors.js';
-import { nativeOrNull } from './memory/native.js';
+import { native, nativeOrNull } from './memory/native.js';
 import { checkCapacity } from './ring/memory.js';
+import { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
 import { MAX_LOGIN_BYTES, type Transport } from './session/loginMessages.js';
 
 /** A capacity in bytes for all transports, or one for each. */
@@ -13,6 +14,12 @@ export interface PeerOptions {
    * exist, and must be the user's alone. Without it, sessions over tcp live as long as this object.
    */
   readonly directory?: string;
+  /**
+   * What was pushed survives the death of processes with 'process' (the default), and the loss of power too with 'disk':
+   * then nothing is sent before it is safe on the disk, nor acknowledged before its `pop` is, and `connection.flush()`
+   * waits for that. For sessions over tcp, which with 'disk' are the only ones; needs a `directory`.
+   */
+  readonly durability?: DurabilityLevel;
   /** Folder for shared segments, of this user alone. Default /dev/shm/tcpshm-<uid>. */
   readonly sharedDirectory?: string;
   /** What moves the bytes of sockets: 'native' is polled and fast, 'net' is node:net. Default: native if it is there. */
@@ -39,6 +46,7 @@ export interface PeerOptions {
 /** The same with nothing left open. */
 export interface PeerSettings {
   readonly directory: string | null;
+  readonly durability: DurabilityLevel;
   readonly sharedDirectory: string;
   readonly wire: 'native' | 'net';
   readonly noDelay: boolean;
@@ -60,8 +68,16 @@ export function peerSettings(options: PeerOptions): PeerSettings {
       `heartbeatIntervalMs must be less than connectionTimeoutMs, got ${heartbeatIntervalMs} and ${connectionTimeoutMs}`,
     );
   }
+  const directory = text(options.directory, 'directory') ?? null;
+  const durability = choice(options.durability, 'durability', DURABILITY_LEVELS) ?? 'process';
+  if (durability === 'disk') {
+    native();
+    if (directory === null)
+      throw new TcpshmError('ERR_OPTION', "durability 'disk' needs a directory, got none");
+  }
   return {
-    directory: text(options.directory, 'directory') ?? null,
+    directory,
+    durability,
     sharedDirectory: text(options.sharedDirectory, 'sharedDirectory') ?? defaultSharedDirectory(),
     wire: choice(options.wire, 'wire', ['native', 'net']) ?? (nativeOrNull() === null ? 'net' : 'native'),
     noDelay: flag(options.noDelay, 'noDelay', true),

@@ -1,6 +1,8 @@
 import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
 import { checkOptions, choice, loginBytes, type PeerSettings } from '../options.js';
+import { memoryOnDisk } from '../session/agreement.js';
+import type { DurabilityLevel } from '../session/durability.js';
 import type { WantedTransport } from '../session/loginMessages.js';
 import { checkName } from '../session/names.js';
 import { checkAddress } from '../wire/address.js';
@@ -30,9 +32,13 @@ export interface Target {
 }
 
 /** Throws ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING. What it gives stays the same, whatever becomes of the options. */
-export function checkTarget(options: ConnectOptions): Target {
+export function checkTarget(options: ConnectOptions, durability: DurabilityLevel): Target {
   checkOptions(options);
-  const transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
+  let transport = choice(options.transport, 'transport', ['auto', 'shm', 'tcp', 'inproc']) ?? 'auto';
+  if (durability === 'disk') {
+    if (transport === 'auto') transport = 'tcp';
+    if (transport !== 'tcp') throw new TcpshmError('ERR_OPTION', memoryOnDisk('client', transport));
+  }
   const server = options.server === undefined ? '' : checkName(options.server, 'server');
   const login = new Uint8Array(loginBytes(options.login, 'login'));
   if (transport === 'shm') native();

@@ -40,7 +40,10 @@ export class Sessions {
       return memory === undefined ? null : this.#opened(client, memory, { client, server });
     }
     const path = this.#path(transport, client, server);
-    return path === null ? null : openSegmentFile(path, this.#role, { client, server }, 'set aside');
+    const { durability } = this.#settings;
+    return path === null
+      ? null
+      : openSegmentFile(path, this.#role, { client, server }, { whenDamaged: 'set aside', durability });
   }
 
   /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */
@@ -68,7 +71,7 @@ export class Sessions {
     }
     return path === null
       ? createPrivate(identity, this.#role)
-      : createSegmentFile(path, this.#role, identity);
+      : createSegmentFile(path, this.#role, identity, this.#settings.durability);
   }
 
   /** The memory of a session between threads. */
@@ -90,7 +93,11 @@ export class Sessions {
       open.close();
       if (this.#shared.get(client) === memory) this.#shared.delete(client);
     };
-    return { ...open, remove };
+    const setAside = (): null => {
+      remove();
+      return null;
+    };
+    return { ...open, remove, setAside };
   }
 
   /** Null for a session that has no file. */

@@ -12,7 +12,7 @@ import {
 } from './layout.js';
 import type { RingMemory } from './memory.js';
 import { Message } from './message.js';
-import { badRecord, recordLength } from './record.js';
+import { badRecord, countMessages, recordLength } from './record.js';
 import { readCommit } from './recovery.js';
 
 /**
@@ -108,7 +108,8 @@ export class RingConsumer {
   }
 
   /**
-   * Pops all records up to `to`, for a peer that acknowledged them. `published` bounds it. Throws ERR_PROTOCOL when
+   * Pops all records up to `to`, for a peer that acknowledged them; `reclaim` is up to the caller. `published` bounds
+   * it. Throws ERR_PROTOCOL when
    * `to` is behind the consumer, beyond `published` or within a record.
    */
   popUpTo(to: number, published: number): void {
@@ -119,30 +120,11 @@ export class RingConsumer {
       );
     }
     if (this.#position === to) return;
-    let position = this.#position;
-    let popped = this.#popped;
-    while (distance(position, to) > 0) {
-      const start = (RECORDS + (position & this.#mask)) >> 2;
-      const size = this.#words[start] as number;
-      const kind = this.#words[start + 1] as number;
-      const length = recordLength(this.#memory, position, size, kind);
-      if (length === 0) throw badRecord(this.#memory, position, size, kind);
-      position = advance(position, length);
-      if (kind !== PADDING_KIND) popped++;
-    }
-    if (position !== to) {
-      throw new TcpshmError(
-        'ERR_PROTOCOL',
-        `an acknowledgement must end with a record: position ${shown(to)} is within one that ends at ${shown(position)}`,
-      );
-    }
-    this.#commit(to, popped);
-    this.reclaim();
+    this.#commit(to, this.#popped + countMessages(this.#memory, this.#position, to));
   }
 
-  /** Clears what was consumed and hands it back to the producer. */
-  reclaim(): void {
-    const position = this.#position;
+  /** Clears what was consumed, up to `position` if not all of it, and hands it back to the producer. */
+  reclaim(position: number = this.#position): void {
     if (this.#reclaimed === position) return;
     this.#memory.clear(this.#reclaimed, position);
     this.#reclaimed = position;

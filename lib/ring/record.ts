@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
-import { shown } from '../memory/wrap.js';
-import { alignedLength, HEADER_BYTES, PADDING_KIND } from './layout.js';
+import { advance, distance, shown } from '../memory/wrap.js';
+import { alignedLength, HEADER_BYTES, PADDING_KIND, RECORDS } from './layout.js';
 import type { RingMemory } from './memory.js';
 
 /**
@@ -30,4 +30,29 @@ export function badRecord(memory: RingMemory, position: number, size: number, ki
       ` and no flags, or padding to the end of the ring; got size ${size >>> 0}, type ${kind & 0xffff},` +
       ` flags ${kind >>> 16}`,
   );
+}
+
+/**
+ * How many messages lie between two positions, for the thread that has the consumer's end. Throws ERR_PROTOCOL on
+ * what cannot be a record, and when none ends at `to`.
+ */
+export function countMessages(memory: RingMemory, from: number, to: number): number {
+  let position = from;
+  let messages = 0;
+  while (distance(position, to) > 0) {
+    const start = (RECORDS + (position & memory.mask)) >> 2;
+    const size = memory.words[start] as number;
+    const kind = memory.words[start + 1] as number;
+    const length = recordLength(memory, position, size, kind);
+    if (length === 0) throw badRecord(memory, position, size, kind);
+    position = advance(position, length);
+    if (kind !== PADDING_KIND) messages++;
+  }
+  if (position !== to) {
+    throw new TcpshmError(
+      'ERR_PROTOCOL',
+      `position ${shown(to)} must end with a record: it is within one that ends at ${shown(position)}`,
+    );
+  }
+  return messages;
 }

@@ -1,3 +1,4 @@
+import type { DurabilityLevel } from './durability.js';
 import type { Hello, Reject, Transport, Welcome } from './loginMessages.js';
 import type { Capacities } from './segment.js';
 import { canBothBeTrue, isFresh, type SideState } from './state.js';
@@ -9,6 +10,7 @@ export interface ServerTerms {
   readonly overThreads: boolean;
   /** Empty where segments cannot be shared between processes. */
   readonly bootId: string;
+  readonly durability: DurabilityLevel;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
   /** From the server's point of view; 0 where it does not care. */
@@ -60,6 +62,10 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
 
 function agreeTransport(hello: Hello, terms: ServerTerms): Transport | Reject {
   const { transport } = hello;
+  if (terms.durability === 'disk') {
+    if (!terms.overThreads && (transport === 'tcp' || transport === 'auto')) return 'tcp';
+    return reject('ERR_OPTION', memoryOnDisk('server', transport === 'auto' ? 'inproc' : transport));
+  }
   if (terms.overThreads || transport === 'inproc') {
     if (terms.overThreads && transport === 'inproc') return 'inproc';
     return reject(
@@ -90,6 +96,14 @@ function agreeCapacity(direction: string, clients: number, servers: number): num
 
 function reject(code: Reject['code'], reason: string): Reject {
   return { code, reason };
+}
+
+/** Why a transport and a level of durability do not go together. */
+export function memoryOnDisk(whose: 'client' | 'server', transport: Transport): string {
+  return (
+    `transport '${transport}' is memory, which does not survive the loss of power as the ${whose}'s durability` +
+    " 'disk' asks for: use 'tcp', or 'process'"
+  );
 }
 
 /**

@@ -6,6 +6,7 @@ import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { RingReplica } from '../ring/replica.js';
+import type { Durability } from './durability.js';
 import { FrameHeader, FrameKind } from './frame.js';
 
 /** Most payload of one frame: acknowledgements ride in headers, so a frame should not take long. */
@@ -25,6 +26,8 @@ export interface ReplicatedRings {
   readonly incoming: RingMemory;
   readonly replica: RingReplica;
   readonly consumer: RingConsumer;
+  /** What may leave this side, where it is not the producer and the consumer who say it. */
+  readonly durability: Durability | null;
 }
 
 /**
@@ -36,6 +39,9 @@ export interface ReplicatedRings {
 export class Replication {
   readonly header = new FrameHeader();
   readonly #rings: ReplicatedRings;
+  /** Who says up to where messages may be sent, and which pops may be told. */
+  readonly #sendable: { readonly published: number };
+  readonly #tellable: { readonly position: number; readonly popped: number };
   readonly #acknowledgeBytes: number;
   /** Position up to which bytes are in frames, this one included. */
   #sent: number;
@@ -56,18 +62,20 @@ export class Replication {
   /** `received` is the position up to which the peer has our bytes. */
   constructor(rings: ReplicatedRings, received: number) {
     this.#rings = rings;
+    this.#sendable = rings.durability ?? rings.producer;
+    this.#tellable = rings.durability ?? rings.consumer;
     this.#acknowledgeBytes = rings.incoming.capacity / 4;
     this.#sent = received;
     // The login has told the peer what was popped, and it may write there from now on.
     rings.consumer.reclaim();
-    this.#told = rings.consumer.position;
+    this.#told = this.#tellable.position;
     this.#acknowledged = rings.acknowledger.position;
     rings.replica.discard();
   }
 
-  /** Bytes that are published and in no frame yet. */
+  /** Bytes that are published, may be sent, and are in no frame yet. */
   get unsent(): number {
-    return distance(this.#sent, this.#rings.producer.published);
+    return distance(this.#sent, this.#sendable.published);
   }
 
   /** Whether a frame is on its way that the wire has not taken whole. */
@@ -86,16 +94,17 @@ export class Replication {
    */
   prepare(heartbeat: boolean): boolean {
     if (this.#sending) return true;
-    const { consumer, outgoing } = this.#rings;
+    const { outgoing } = this.#rings;
+    const tellable = this.#tellable;
     const length = Math.min(this.unsent, MAX_FRAME_BYTES);
     if (length === 0 && !heartbeat && this.#greeted && !this.#mustAcknowledge()) return false;
     this.#greeted = true;
-    this.#told = consumer.position;
+    this.#told = tellable.position;
     this.#from = this.#sent;
     this.#to = advance(this.#sent, length);
     this.#sent = this.#to;
     const header = this.header;
-    header.fill(FrameKind.data, length, this.#from, this.#told, consumer.popped);
+    header.fill(FrameKind.data, length, this.#from, this.#told, tellable.popped);
     if (length !== 0) {
       const start = this.firstStart >> 2;
       header.cover(outgoing.words, start, start + (this.firstLength >> 2));
@@ -167,6 +176,8 @@ export class Replication {
     const freed = distance(acknowledger.position, this.#acknowledged);
     if (freed === 0 || (!idle && freed < outgoing.capacity / 4)) return;
     acknowledger.popUpTo(this.#acknowledged, this.#sent);
+    // With durability on disk what is safe there still speaks of these bytes: they are cleared by the next safe state.
+    if (this.#rings.durability === null) acknowledger.reclaim();
     if ((acknowledger.popped | 0) !== this.#acknowledgedSequence) {
       throw new TcpshmError(
         'ERR_PROTOCOL',
@@ -177,7 +188,7 @@ export class Replication {
   }
 
   #mustAcknowledge(): boolean {
-    const untold = distance(this.#told, this.#rings.consumer.position);
+    const untold = distance(this.#told, this.#tellable.position);
     return untold !== 0 && (untold >= this.#acknowledgeBytes || this.#idlePolls >= IDLE_POLLS);
   }
 }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TcpshmError } from '../errors.js';
 import { type MappedFile, native, type SystemError } from '../memory/native.js';
 import { distance, shown } from '../memory/wrap.js';
 import { ALIGNMENT } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import { readCommit, readPublished } from '../ring/recovery.js';
+import type { DurabilityLevel } from '../session/durability.js';
 import type { Role } from '../session/names.js';
 import {
   checkIdentity,
@@ -17,6 +18,7 @@ import {
   SUPERBLOCK_BYTES,
   segmentBytes,
 } from '../session/segment.js';
+import { beginJournal, checkpointNow, type Journal, openJournal } from './journal.js';
 import type { OpenSegment } from './openSegment.js';
 import { setAside } from './setAside.js';
 
@@ -59,6 +61,12 @@ export function removeIfEmpty(folder: string): void {
   }
 }
 
+export interface OpenFileOptions {
+  readonly whenDamaged?: 'report' | 'set aside';
+  /** Of a journal. Default 'process'. */
+  readonly durability?: DurabilityLevel;
+}
+
 /**
  * Opens a side of the session file at `path`, or gives null when there is none (or only one whose creation was
  * never finished, which is removed). Superblock and rings are checked before anything is written. Throws
@@ -73,7 +81,7 @@ export function openSegmentFile(
   path: string,
   role: Role,
   expected: Partial<Identity>,
-  whenDamaged: 'report' | 'set aside' = 'report',
+  { whenDamaged = 'report', durability = 'process' }: OpenFileOptions = {},
 ): OpenSegment | null {
   // Until the lock was taken, somebody else may have moved the file away and begun another: then that one counts.
   for (;;) {
@@ -83,8 +91,9 @@ export function openSegmentFile(
       file = map(path, false, 1);
       if (file === null) return null;
       lock(file, role);
-      const identity = recognise(file, expected);
-      if (identity !== null) return new OpenFile(file, role, identity, false);
+      const segment = recognise(file, expected);
+      if (segment !== null)
+        return new OpenFile(file, role, segment, recovered(file, role, segment, durability), false);
       if (inodeAt(path) === inode) {
         rmSync(path, { force: true });
         file.close();
@@ -106,16 +115,24 @@ export function openSegmentFile(
  * Creates a session file, its whole size reserved, and opens a side of it. Throws ERR_NO_SPACE when the file system
  * is full, ERR_FILE when the file exists or cannot be made; nothing is left behind then.
  */
-export function createSegmentFile(path: string, role: Role, identity: Identity): OpenSegment {
+export function createSegmentFile(
+  path: string,
+  role: Role,
+  identity: Identity,
+  durability: DurabilityLevel = 'process',
+): OpenSegment {
   const file = map(path, true, segmentBytes(identity)) as MappedFile;
   try {
     lock(file, role);
     formatSegment(file.buffer, identity);
-    return new OpenFile(file, role, identity, true);
-  } catch (error) {
+    const segment = new Segment(file.buffer, identity);
+    const journal = identity.journal ? beginJournal(file, segment, role, durability) : null;
+    if (durability === 'disk') native().syncFolder(dirname(path));
+    return new OpenFile(file, role, segment, journal, true);
+  } catch (cause) {
     rmSync(path, { force: true });
     file.close();
-    throw error;
+    throw fileError(cause, `${path} cannot be created`);
   }
 }
 
@@ -124,35 +141,59 @@ class OpenFile implements OpenSegment {
   readonly role: Role;
   readonly where: string;
   readonly begun: boolean;
+  readonly journal: Journal | null;
   readonly #file: MappedFile;
-  readonly #inode: number | null;
+  #open = true;
 
-  constructor(file: MappedFile, role: Role, identity: Identity, begun: boolean) {
-    this.segment = new Segment(file.buffer, identity);
+  constructor(file: MappedFile, role: Role, segment: Segment, journal: Journal | null, begun: boolean) {
+    this.segment = segment;
     this.role = role;
     this.where = file.path;
+    this.journal = journal;
     this.begun = begun;
     this.#file = file;
-    this.#inode = inodeAt(file.path);
   }
 
   get lost(): boolean {
-    return this.#inode === null || inodeAt(this.where) !== this.#inode;
+    return inodeAt(this.where) !== this.#file.inode;
   }
 
   close(): void {
-    this.#file.close();
+    if (!this.#open) return;
+    this.#open = false;
+    try {
+      if (this.journal !== null) checkpointNow(this.segment, this.role, this.journal);
+    } catch (cause) {
+      throw fileError(cause, `${this.where} cannot be written to the disk`);
+    } finally {
+      this.#file.close();
+    }
+  }
+
+  setAside(): string | null {
+    if (this.lost) {
+      this.close();
+      return null;
+    }
+    try {
+      return setAside(this.where, this.#file.inode);
+    } catch (cause) {
+      throw fileError(cause, `${this.where} cannot be set aside`);
+    } finally {
+      this.close();
+    }
   }
 
   remove(): void {
+    this.#open = false;
     // By now the path may be that of another session: one that the peer began after it had removed this one.
     if (!this.lost) rmSync(this.where, { force: true });
     this.#file.close();
   }
 }
 
-/** The identity of a session that can go on; null for a file whose creation was never finished. Throws ERR_SEGMENT. */
-function recognise(file: MappedFile, expected: Partial<Identity>): Identity | null {
+/** The segment, if it is the one expected; null for a file whose creation was never finished. Throws ERR_SEGMENT. */
+function recognise(file: MappedFile, expected: Partial<Identity>): Segment | null {
   const { buffer, path } = file;
   const identity = readIdentity(buffer, path);
   if (identity === null) {
@@ -164,9 +205,29 @@ function recognise(file: MappedFile, expected: Partial<Identity>): Identity | nu
   }
   checkIdentity(identity, expected, path);
   const segment = new Segment(buffer, identity);
-  checkRing(segment.clientToServer, `${path}, ring client→server`);
-  checkRing(segment.serverToClient, `${path}, ring server→client`);
-  return identity;
+  return identity.journal && segment.inode[0] === 0 ? null : segment;
+}
+
+/** Checks the rings of a segment, or brings those of a journal back. Throws ERR_SEGMENT. */
+function recovered(
+  file: MappedFile,
+  role: Role,
+  segment: Segment,
+  durability: DurabilityLevel,
+): Journal | null {
+  const checkRings = (): void => {
+    checkRing(segment.clientToServer, `${file.path}, ring client→server`);
+    checkRing(segment.serverToClient, `${file.path}, ring server→client`);
+  };
+  if (!segment.identity.journal) {
+    checkRings();
+    return null;
+  }
+  try {
+    return openJournal(file, segment, role, durability, checkRings);
+  } catch (cause) {
+    throw fileError(cause, `${file.path} cannot be opened`);
+  }
 }
 
 /** Throws ERR_SEGMENT unless the ends of a ring can be opened. The other side may be alive and at work in it. */

@@ -1,18 +1,26 @@
 import type { Role } from '../session/names.js';
 import type { Segment } from '../session/segment.js';
+import type { Journal } from './journal.js';
 
 /** A segment of which this process or thread holds one side, to the exclusion of all others, until `close()`. */
 export interface OpenSegment {
   readonly segment: Segment;
   readonly role: Role;
+  /** What makes it survive the loss of power; null for memory. */
+  readonly journal: Journal | null;
   /** What to call it in errors: a path, or what kind of memory it is. */
   readonly where: string;
   /** Whether this opening created it. */
   readonly begun: boolean;
   /** Whether what it is kept in was deleted or replaced since, by somebody else: then nobody can find it again. */
   readonly lost: boolean;
-  /** Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. */
+  /**
+   * Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. Throws
+   * ERR_FILE when a journal with durability 'disk' cannot be written to it; the side is given up all the same.
+   */
   close(): void;
   /** The same, and deletes what it is kept in: for good. */
   remove(): void;
+  /** The same, but keeps a file under another name, which it gives: null for memory, which goes. Throws ERR_FILE. */
+  setAside(): string | null;
 }

@@ -50,7 +50,20 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
     cancel();
     leaveSide(word);
   };
-  return { segment, role, where, begun: false, lost: false, close, remove: close };
+  return {
+    segment,
+    role,
+    journal: null,
+    where,
+    begun: false,
+    lost: false,
+    close,
+    remove: close,
+    setAside() {
+      close();
+      return null;
+    },
+  };
 }
 
 /** The presence word of the other side. */
@@ -75,10 +88,12 @@ export function createPrivate(identity: Identity, role: Role): OpenSegment {
   return {
     segment: new Segment(buffer, identity),
     role,
+    journal: null,
     where: 'memory',
     begun: true,
     lost: false,
     close() {},
     remove() {},
+    setAside: () => null,
   };
 }

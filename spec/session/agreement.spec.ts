@@ -21,6 +21,7 @@ const TERMS: ServerTerms = {
   name: 's',
   overThreads: false,
   bootId: 'boot',
+  durability: 'process',
   heartbeatIntervalMs: 20,
   connectionTimeoutMs: 200,
   sendCapacityBytes: NONE,

@@ -73,6 +73,7 @@ class Side {
   /** What a login does, given what the other side has told. */
   connect(peer: { readonly received: number; readonly popped: number }): void {
     this.acknowledger.popUpTo(peer.popped, this.producer.published);
+    this.acknowledger.reclaim();
     this.replication = new Replication(
       {
         outgoing: this.outgoing,
@@ -81,6 +82,7 @@ class Side {
         incoming: this.incoming,
         replica: this.replica,
         consumer: this.consumer,
+        durability: null,
       },
       peer.received,
     );

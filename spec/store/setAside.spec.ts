@@ -22,10 +22,11 @@ import { type Identity, SUPERBLOCK_BYTES } from '../../lib/session/segment.js';
 import { readSideState } from '../../lib/session/state.js';
 import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
-import { listSetAside } from '../../lib/store/setAside.js';
+import { listSessions } from '../../lib/store/sessionFiles.js';
 import { Scene } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { type Folders, newFolders } from '../support/folders.js';
+import { mulberry32 } from '../support/random.js';
 
 const CAPACITY = 4096;
 const IDENTITY: Identity = {
@@ -97,7 +98,7 @@ describe('a session file that is damaged', () => {
   }
 
   function open(whenDamaged: 'report' | 'set aside' = 'set aside'): OpenSegment | null {
-    return openSegmentFile(path, 'server', NAMES, whenDamaged);
+    return openSegmentFile(path, 'server', NAMES, { whenDamaged });
   }
 
   for (const [what, message, damage] of DAMAGES) {
@@ -213,24 +214,24 @@ describe('a session file that is damaged', () => {
     expectCode(open, 'ERR_SEGMENT');
     const journal = join(folders.directory, 'a.b@c.segment.client.journal.aside-12');
     writeFileSync(journal, '');
-    for (const other of ['x@y.segment', 'x@y.segment.aside-', 'x@y.segment.aside-0', 'notes.aside-1']) {
+    for (const other of ['x@y.segments', 'x@y.segment.aside-', 'x@y.segment.aside-0', 'notes.aside-1']) {
       writeFileSync(join(folders.directory, other), '');
     }
     mkdirSync(join(folders.directory, 'x@y.segment.aside-1'));
     const expected = [
-      { client: 'a.b', server: 'c.segment', kind: 'client.journal', path: journal },
-      { client: 'alice', server: 'bob', kind: 'segment', path: `${path}.aside-1` },
+      { client: 'a.b', server: 'c.segment', kind: 'client.journal', setAside: true, path: journal },
+      { client: 'alice', server: 'bob', kind: 'segment', setAside: true, path: `${path}.aside-1` },
     ];
-    expect(listSetAside(folders.directory)).to.deep.equal(expected);
+    expect(listSessions(folders.directory)).to.deep.equal(expected);
     const above = join(folders.directory, 'above');
     mkdirSync(join(above, 'below'), { recursive: true });
     const below = join(above, 'below', 'x@y.server.journal.aside-1');
     writeFileSync(below, '');
-    expect(listSetAside(above)).to.deep.equal([
-      { client: 'x', server: 'y', kind: 'server.journal', path: below },
+    expect(listSessions(above)).to.deep.equal([
+      { client: 'x', server: 'y', kind: 'server.journal', setAside: true, path: below },
     ]);
-    expect(listSetAside(join(folders.directory, 'none'))).to.deep.equal([]);
-    expectCode(() => listSetAside(journal), 'ERR_FILE', /ENOTDIR/);
+    expect(listSessions(join(folders.directory, 'none'))).to.deep.equal([]);
+    expectCode(() => listSessions(journal), 'ERR_FILE', /ENOTDIR/);
   });
 
   it(`by any flipped bit either opens to a valid state or is set aside (${FLIPS} flips)`, function () {
@@ -290,10 +291,17 @@ describe('a damaged segment between a client and a server', () => {
       connection.send('after it');
       await scene.until(() => again.connections[0]?.front() != null, 'the message');
       expect(again.connections[0]?.front()?.text()).to.equal('after it');
-      expect(listSetAside(scene.folders.sharedDirectory)).to.deep.equal([
-        { client: scene.clientName, server: scene.serverName, kind: 'segment', path: `${file}.aside-1` },
+      expect(listSessions(scene.folders.sharedDirectory)).to.deep.equal([
+        { client: scene.clientName, server: scene.serverName, kind: 'segment', setAside: false, path: file },
+        {
+          client: scene.clientName,
+          server: scene.serverName,
+          kind: 'segment',
+          setAside: true,
+          path: `${file}.aside-1`,
+        },
       ]);
-      expect(listSetAside(dirname(file))).to.have.length(1);
+      expect(listSessions(dirname(file))).to.have.length(2);
     } finally {
       await scene.end();
     }
@@ -343,15 +351,4 @@ function bitPlaces(bytes: Buffer): number[] {
 function poke(bytes: Buffer, at: number, word: number): Buffer {
   bytes.writeUInt32LE(word, at);
   return bytes;
-}
-
-/** A small generator of random numbers from a seed: Tommy Ettinger's mulberry32. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
