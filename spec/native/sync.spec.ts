@@ -199,6 +199,14 @@ describe('durability of a MappedFile', () => {
       for (const each of [second, ...third]) each.close();
     });
 
+    it('leaves no descriptor of a closed file once its end is seen, without the event loop', () => {
+      const done = pendingWord();
+      file.sync(done, () => {});
+      file.close();
+      expect(poll(done)).to.equal(0);
+      expect(hasDescriptor(path)).to.equal(false);
+    });
+
     it('survives that the file was closed, and its descriptor dropped, many times over', async () => {
       const dones: Int32Array[] = [];
       const before = openDescriptors();
