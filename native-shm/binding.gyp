@@ -14,6 +14,7 @@
               'src/epoll.cc',
               'src/error.cc',
               'src/exit_hook.cc',
+              'src/file_sync.cc',
               'src/mapped_file.cc',
               'src/mapping.cc',
               'src/module.cc',

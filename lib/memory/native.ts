@@ -34,7 +34,27 @@ export interface MappedFile {
   unlock(start: number, lengthBytes: number): void;
   /** True when another open file description holds a lock on any byte of the range. */
   isLocked(start: number, lengthBytes: number): boolean;
-  /** Unmaps, closes, releases the locks. Twice is harmless. */
+  /** The file's number on its file system (st_ino), as `fs.statSync` tells it; stays after `close()`. */
+  readonly inode: number;
+  /**
+   * Starts an `fdatasync` in a thread of node's pool: what was stored into the buffer before is on the disk when
+   * it has succeeded. Any number may be under way; each needs a `done` of its own.
+   *
+   * `done` has one element, which the caller has set to a negative number (pending). The pool's thread atomically
+   * stores 0 (success) or the errno there, so a thread that polls it with `Atomics.load` sees it without ever
+   * returning to its event loop. Its memory is kept until then; it must not be in a mapped file (TypeError), and
+   * if it is in an ArrayBuffer rather than a SharedArrayBuffer, that must be neither transferred nor resized.
+   *
+   * `finished` is called later, by the event loop of this thread, which stays alive for it; never within `sync`,
+   * and not at all when the thread is terminated. A thread that ends waits for its syncs.
+   *
+   * `close()` does not wait for syncs: they end as if it had not been called, and until then only the descriptor
+   * is still open.
+   */
+  sync(done: Int32Array, finished: () => void): void;
+  /** The same, and the thread waits for it: for milliseconds on a disk. */
+  syncNow(): void;
+  /** Unmaps, closes, releases the locks, all at once. Twice is harmless. */
   close(): void;
 }
 
@@ -81,6 +101,11 @@ export interface Epoll {
 
 export interface Native {
   mapFile(path: string, options: MapOptions): MappedFile;
+  /**
+   * `fsync` of a folder: files created, renamed and removed in it before stay so after a loss of power. The thread
+   * waits, for milliseconds on a disk. What is in the files is another matter: {@link MappedFile.syncNow}.
+   */
+  syncFolder(path: string): void;
   /** `host` is a numeric IPv4 or IPv6 address. SO_REUSEADDR is set; port 0 takes any free port. */
   listenTcp(host: string, port: number, backlog: number): NativeSocket;
   /** The path must not exist, and is removed by `close()` of this socket. Mode 0600. */
@@ -97,6 +122,13 @@ export interface Native {
   getAffinity(): number[];
   /** Id of this boot of the kernel, a UUID. */
   bootId(): string;
+  /**
+   * A full memory barrier in every thread of every process at once (membarrier(2), MEMBARRIER_CMD_GLOBAL): what any
+   * of them stored before the call is visible after it, and what they load after it sees what this thread stored
+   * before. So only the side that is rare pays: the thread waits for milliseconds. Where the system has no such
+   * call it sleeps 10 ms, in which every store buffer drains.
+   */
+  membarrier(): void;
   /**
    * Arranges that, when this thread's environment ends by whatever way but the death of the process (return,
    * exit, terminate), `words[index]` is atomically set from `from` to `to` if it holds `from`. Keeps the memory

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "file_sync.h"
 #include "value.h"
 
 namespace tcpshm {
@@ -80,6 +81,23 @@ napi_value IsLocked(napi_env env, napi_callback_info info) {
                      Unwrap<MappedFile>(env, call.self).mapping->IsLocked(range.start, range.length_bytes));
 }
 
+napi_value Inode(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  return FromNumber(env, static_cast<double>(UnwrapChecked<MappedFile>(env, call.self).mapping->inode()));
+}
+
+napi_value Sync(napi_env env, napi_callback_info info) {
+  const Call<2> call(env, info);
+  StartFileSync(env, *Unwrap<MappedFile>(env, call.self).mapping, call.arguments[0], call.arguments[1]);
+  return nullptr;
+}
+
+napi_value SyncNow(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  Unwrap<MappedFile>(env, call.self).mapping->Sync();
+  return nullptr;
+}
+
 /**
  * Detaches, then unmaps: no view reaches the memory any more. A buffer that is detached already was
  * transferred (ArrayBuffer.prototype.transfer), so another ArrayBuffer has the memory and keeps it.
@@ -129,9 +147,8 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
 
 void DefineMappedFile(napi_env env) {
   const napi_property_descriptor properties[] = {
-      Method<Lock>("lock"),
-      Method<Unlock>("unlock"),
-      Method<IsLocked>("isLocked"),
+      Accessor<Inode>("inode"),     Method<Lock>("lock"), Method<Unlock>("unlock"),
+      Method<IsLocked>("isLocked"), Method<Sync>("sync"), Method<SyncNow>("syncNow"),
       Method<Close>("close"),
   };
   DefineClass<MappedFile>(env, properties, std::size(properties));

@@ -114,7 +114,8 @@ std::shared_ptr<Mapping> Mapping::Create(const std::string& path, size_t size_by
     // The umask may have taken from the mode, and the next to open it needs both bits.
     if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) throw SystemFailure(errno, "fchmod").Path(path);
     Reserve(fd.get(), size_bytes, path);
-    return Map(std::move(fd), size_bytes, path);
+    const ino_t inode = Status(fd.get(), path).st_ino;
+    return Map(std::move(fd), size_bytes, inode, path);
   } catch (...) {
     ::unlinkat(folder.get(), location.name.c_str(), 0);
     throw;
@@ -141,25 +142,28 @@ std::shared_ptr<Mapping> Mapping::Open(const std::string& path, size_t least_byt
   }
   constexpr size_t kBlockBytes = 512;  // the unit of st_blocks, whatever the file system's own
   if (static_cast<size_t>(status.st_blocks) * kBlockBytes < size_bytes) Reserve(fd.get(), size_bytes, path);
-  return Map(std::move(fd), size_bytes, path);
+  return Map(std::move(fd), size_bytes, status.st_ino, path);
 }
 
-std::shared_ptr<Mapping> Mapping::Map(UniqueFd fd, size_t size_bytes, const std::string& path) {
-  void* data = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+std::shared_ptr<Mapping> Mapping::Map(UniqueFd fd, size_t size_bytes, ino_t inode, const std::string& path) {
+  auto file = std::make_shared<const UniqueFd>(std::move(fd));
+  void* data = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file->get(), 0);
   if (data == MAP_FAILED) {
     throw SystemFailure(errno, "mmap").Path(path).Detail("wanted " + std::to_string(size_bytes) + " bytes");
   }
-  return std::shared_ptr<Mapping>(new Mapping(std::move(fd), data, size_bytes, path));
+  return std::shared_ptr<Mapping>(new Mapping(std::move(file), data, size_bytes, inode, path));
 }
 
-int Mapping::OpenFile() const {
-  if (!fd_) throw SystemFailure(EBADF, "fcntl").Path(path_).Detail("the file is closed");
-  return fd_.get();
+std::shared_ptr<const UniqueFd> Mapping::ShareFile(const char* syscall) const {
+  if (!file_) throw SystemFailure(EBADF, syscall).Path(path_).Detail("the file is closed");
+  return file_;
 }
+
+int Mapping::OpenFile(const char* syscall) const { return ShareFile(syscall)->get(); }
 
 bool Mapping::Lock(off_t start, off_t length_bytes) {
   struct flock range = ExclusiveRange(F_WRLCK, start, length_bytes);
-  const int fd = OpenFile();
+  const int fd = OpenFile("fcntl");
   if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &range); }) == 0) return true;
   if (errno == EAGAIN || errno == EACCES) return false;
   throw SystemFailure(errno, "fcntl").Path(path_);
@@ -167,7 +171,7 @@ bool Mapping::Lock(off_t start, off_t length_bytes) {
 
 void Mapping::Unlock(off_t start, off_t length_bytes) {
   struct flock range = ExclusiveRange(F_UNLCK, start, length_bytes);
-  const int fd = OpenFile();
+  const int fd = OpenFile("fcntl");
   if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &range); }) != 0) {
     throw SystemFailure(errno, "fcntl").Path(path_);
   }
@@ -175,11 +179,28 @@ void Mapping::Unlock(off_t start, off_t length_bytes) {
 
 bool Mapping::IsLocked(off_t start, off_t length_bytes) const {
   struct flock range = ExclusiveRange(F_WRLCK, start, length_bytes);
-  const int fd = OpenFile();
+  const int fd = OpenFile("fcntl");
   if (RetryInterrupted([&] { return ::fcntl(fd, F_OFD_GETLK, &range); }) != 0) {
     throw SystemFailure(errno, "fcntl").Path(path_);
   }
   return range.l_type != F_UNLCK;
+}
+
+void Mapping::Sync() const {
+  const int fd = OpenFile("fdatasync");
+  if (RetryInterrupted([&] { return ::fdatasync(fd); }) != 0) {
+    throw SystemFailure(errno, "fdatasync").Path(path_);
+  }
+}
+
+void Mapping::CloseFile() {
+  if (!file_) return;
+  // Locks belong to the open file description: they would last as long as a share, or as a process that was
+  // forked and has not executed yet.
+  constexpr off_t kToTheEnd = 0;
+  struct flock everything = ExclusiveRange(F_UNLCK, 0, kToTheEnd);
+  ::fcntl(file_->get(), F_OFD_SETLK, &everything);
+  file_.reset();
 }
 
 void Mapping::Close() {

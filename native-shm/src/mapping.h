@@ -36,28 +36,39 @@ class Mapping {
     return data_ != nullptr && address >= first && address < first + size_bytes_;
   }
   const std::string& path() const { return path_; }
+  /** What tells the file from any other of its file system, also after it was renamed or removed. */
+  ino_t inode() const { return inode_; }
 
   /** Open file description locks: they exclude within the process too, and die with the last descriptor. */
   bool Lock(off_t start, off_t length_bytes);
   void Unlock(off_t start, off_t length_bytes);
   bool IsLocked(off_t start, off_t length_bytes) const;
 
-  /** Closes the descriptor, and so frees the locks; the memory stays. */
-  void CloseFile() { fd_.reset(); }
+  /** Waits until what was written is on the disk. */
+  void Sync() const;
+  /**
+   * A share of the descriptor, for a sync in another thread: its number stays taken until the last share has
+   * gone, so nobody's file is synced in place of this one.
+   */
+  std::shared_ptr<const UniqueFd> ShareFile(const char* syscall) const;
+
+  /** Frees the locks and gives up the descriptor, which closes with its last share; the memory stays. */
+  void CloseFile();
   /** Also unmaps. Twice is harmless. */
   void Close();
   /** Removes the file that Create made, when what follows has failed. */
   void RemoveFile();
 
  private:
-  Mapping(UniqueFd fd, void* data, size_t size_bytes, std::string path)
-      : fd_(std::move(fd)), data_(data), size_bytes_(size_bytes), path_(std::move(path)) {}
-  static std::shared_ptr<Mapping> Map(UniqueFd fd, size_t size_bytes, const std::string& path);
-  int OpenFile() const;
+  Mapping(std::shared_ptr<const UniqueFd> file, void* data, size_t size_bytes, ino_t inode, std::string path)
+      : file_(std::move(file)), data_(data), size_bytes_(size_bytes), inode_(inode), path_(std::move(path)) {}
+  static std::shared_ptr<Mapping> Map(UniqueFd fd, size_t size_bytes, ino_t inode, const std::string& path);
+  int OpenFile(const char* syscall) const;
 
-  UniqueFd fd_;
+  std::shared_ptr<const UniqueFd> file_;  // none once closed
   void* data_;
   size_t size_bytes_;
+  ino_t inode_;
   std::string path_;
 };
 

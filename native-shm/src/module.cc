@@ -5,6 +5,7 @@
 #include "environment.h"
 #include "epoll.h"
 #include "exit_hook.h"
+#include "file_sync.h"
 #include "mapped_file.h"
 #include "socket_class.h"
 #include "system.h"
@@ -25,6 +26,7 @@ void Initialize(napi_env env, napi_value exports) {
       Method<CreateEpoll>("createEpoll"), Method<MonotonicMs>("monotonicMs"),
       Method<SetAffinity>("setAffinity"), Method<GetAffinity>("getAffinity"),
       Method<BootId>("bootId"),           Method<ExchangeAtExit>("exchangeAtExit"),
+      Method<SyncFolder>("syncFolder"),   Method<Membarrier>("membarrier"),
   };
   Check(napi_define_properties(env, exports, std::size(functions), functions));
 }

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
 
+#include <chrono>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "unique_fd.h"
@@ -18,6 +21,10 @@ constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
 constexpr size_t kUuidLength = 36;
 constexpr size_t kMostCpus = 8192;  // the most that Linux can be built for
 constexpr pid_t kThisThread = 0;
+constexpr int kMembarrierGlobal = 1;  // MEMBARRIER_CMD_GLOBAL, which older headers have by another name
+/** A store buffer drains by itself, in well under a microsecond; this also covers a processor that is
+ * stalled. */
+constexpr std::chrono::milliseconds kStoresDrain{10};
 
 /** A set of processors of any number, unlike cpu_set_t, which ends at 1024. */
 class CpuSet {
@@ -123,6 +130,21 @@ napi_value BootId(napi_env env, napi_callback_info) {
                 std::to_string(length));
   }
   return FromString(env, id);
+}
+
+napi_value Membarrier(napi_env, napi_callback_info) {
+  if (::syscall(SYS_membarrier, kMembarrierGlobal, 0, 0) == 0) return nullptr;
+  switch (errno) {
+    case ENOSYS:  // a kernel built without it
+    case EINVAL:  // processors that the kernel does not interrupt (nohz_full)
+    case EPERM:   // a sandbox
+      // No barrier then, but time: the stores of others that came before are out long before its end, and
+      // so are ours.
+      std::this_thread::sleep_for(kStoresDrain);
+      return nullptr;
+    default:
+      throw SystemFailure(errno, "membarrier");
+  }
 }
 
 }  // namespace tcpshm

@@ -48,11 +48,13 @@ describe('misuse of the native module', () => {
   it('of types throws TypeError', async () => {
     const n = native() as unknown as Loose;
     const path = join(newFolder(), 'file');
-    const file = native().mapFile(path, { create: true, sizeBytes: 64 }) as unknown as Loose;
+    const mapped = native().mapFile(path, { create: true, sizeBytes: 64 });
+    const file = mapped as unknown as Loose;
     const [near, far] = await connectedPair();
     const socket = near as unknown as Loose;
     const epoll = native().createEpoll() as unknown as Loose;
     const bytes = new Uint8Array(8);
+    const pending = Int32Array.of(-1);
     const cases: [Loose, string, unknown[]][] = [
       [n, 'mapFile', []],
       [n, 'mapFile', [path]],
@@ -73,11 +75,21 @@ describe('misuse of the native module', () => {
       [n, 'adopt', ['1']],
       [n, 'setAffinity', [0]],
       [n, 'setAffinity', [['0']]],
+      [n, 'syncFolder', []],
+      [n, 'syncFolder', ['']],
+      [n, 'syncFolder', ['a\0b']],
       [n, 'exchangeAtExit', []],
       [n, 'exchangeAtExit', [new Int32Array(1), '0', 0, 0]],
       [file, 'lock', []],
       [file, 'unlock', ['0', 1]],
       [file, 'isLocked', [0, 1n]],
+      [file, 'sync', []],
+      [file, 'sync', [pending]],
+      [file, 'sync', [pending, {}]],
+      [file, 'sync', [[-1], () => {}]],
+      [file, 'sync', [pending.buffer, () => {}]],
+      [file, 'sync', [new Uint32Array(1), () => {}]],
+      [file, 'sync', [new Int32Array(mapped.buffer, 4, 1).fill(-1), () => {}]],
       [socket, 'send', []],
       [socket, 'send', ['text', 0, 1]],
       [socket, 'send', [bytes]],
@@ -194,6 +206,7 @@ describe('misuse of the native module', () => {
       'close',
       'constructor',
       'exchangeAtExit',
+      'membarrier',
       'setAffinity',
       'wait',
     ]);

@@ -1,7 +1,8 @@
 /** What the specs of the native module share: folders, other processes and threads, and waiting for a condition. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +13,7 @@ import { type NativeSocket, native, type SystemError } from '../../lib/memory/na
 
 const MODULE = new URL('../../lib/memory/native.js', import.meta.url).href;
 const POLL_MS = 2;
+const MORE_THAN_THE_POOL = 32; // threads; it has 4 unless UV_THREADPOOL_SIZE says otherwise
 
 const made: string[] = [];
 const children: ChildProcess[] = [];
@@ -65,16 +67,30 @@ export interface Child {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** Another process, which runs `code` as a module with the native module in `n` and its arguments in `args`. */
-export function startChild(code: string, args: unknown = null, flags: readonly string[] = []): Child {
+/**
+ * Another process, which runs `code` as a module with the native module in `n` and its arguments in `args`. `under`
+ * is a command, with arguments, that runs the command after them.
+ */
+export function startChild(
+  code: string,
+  args: unknown = null,
+  flags: readonly string[] = [],
+  under: readonly string[] = [],
+): Child {
   const source = `import { native } from ${JSON.stringify(MODULE)};
 const n = native();
 const args = ${JSON.stringify(args)};
 const say = (text) => console.log(String(text));
 ${code}`;
-  const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', source], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const [command = process.execPath, ...rest] = [
+    ...under,
+    process.execPath,
+    ...flags,
+    '--input-type=module',
+    '--eval',
+    source,
+  ];
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
@@ -90,6 +106,18 @@ ${code}`;
       await exit;
     },
   };
+}
+
+/**
+ * For `startChild`: makes system calls fail, each fault in the manner of `strace -e inject=`, and writes what was
+ * called to `log`. Null where strace is missing or not permitted.
+ */
+export function faulty(log: string, ...faults: readonly string[]): string[] | null {
+  const calls = faults.map((fault) => fault.slice(0, fault.indexOf(':')));
+  const under = ['strace', '-f', '-y', '-o', log, '-e', `trace=${calls.join(',')}`];
+  for (const fault of faults) under.push('-e', `inject=${fault}`);
+  const [command = '', ...rest] = under;
+  return spawnSync(command, [...rest, 'true']).status === 0 ? under : null;
 }
 
 /** A worker that runs `code` with the native module in `n`, `parentPort` and `workerData`. */
@@ -140,6 +168,21 @@ export async function receiveAll(socket: NativeSocket, lengthBytes: number): Pro
     have += count;
   }
   return bytes;
+}
+
+/**
+ * Keeps every thread of this process's pool busy: what is queued now starts when the function returned is called.
+ * They open a pipe that nobody writes.
+ */
+export function occupyPool(): () => Promise<void> {
+  const pipe = join(newFolder(), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const opened = Array.from({ length: MORE_THAN_THE_POOL }, () => open(pipe, 'r'));
+  return async () => {
+    const writer = openSync(pipe, constants.O_RDWR);
+    for (const reader of opened) await (await reader).close();
+    closeSync(writer);
+  };
 }
 
 /** Open descriptors of this process. */

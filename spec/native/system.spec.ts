@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import { native } from '../../lib/memory/native.js';
-import { cleanUp, expectFailure, message, startChild, startWorker } from './support.js';
+import { cleanUp, expectFailure, faulty, message, newFolder, startChild, startWorker } from './support.js';
 
 const n = native();
 
@@ -41,6 +42,30 @@ describe('system functions of the native module', () => {
     expect(n.getAffinity()).to.deep.equal(before);
     n.setAffinity(before);
     expect(n.getAffinity()).to.deep.equal(before);
+  });
+
+  it('put a memory barrier into every thread of the system', async () => {
+    n.membarrier();
+    expect(await message(startWorker('parentPort.postMessage(n.membarrier());'))).to.equal(undefined);
+  });
+
+  for (const code of ['ENOSYS', 'EINVAL', 'EPERM']) {
+    it(`sleep where the kernel answers ${code} to a memory barrier`, async function () {
+      const log = join(newFolder(), 'log');
+      const under = faulty(log, `membarrier:error=${code}`);
+      if (under === null) this.skip();
+      const sleep = 'const start = n.monotonicMs(); n.membarrier(); say(n.monotonicMs() - start);';
+      const slept = Number(await startChild(sleep, null, [], under).line());
+      expect(slept).to.be.at.least(10);
+      expect(readFileSync(log, 'utf8')).to.match(new RegExp(`MEMBARRIER_CMD_GLOBAL.* ${code}`));
+    });
+  }
+
+  it('throw what else keeps a memory barrier from being', async function () {
+    const under = faulty(join(newFolder(), 'log'), 'membarrier:error=EIO');
+    if (under === null) this.skip();
+    const act = 'try { n.membarrier(); } catch (error) { say(error.message); }';
+    expect(await startChild(act, null, [], under).line()).to.equal('EIO: input/output error, membarrier');
   });
 
   it('refuse processors that are not there, and change nothing', () => {
