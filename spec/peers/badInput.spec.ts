@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -675,33 +674,6 @@ describe('bad input', () => {
       const client = scene.client({ directory: file, name: newName('client') });
       const address = await scene.address(scene.server({ name: newName('server') }), 'tcp native');
       await scene.refused(client.connect(address), 'ERR_FILE', /EEXIST|ENOTDIR/);
-    });
-  });
-
-  describe('a full file system', () => {
-    it('is an error at the login, and nothing is left', async function () {
-      const full = scene.folders.sharedDirectory;
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=0700', 'tmpfs', full]);
-      if (mounted.status !== 0) this.skip(); // Only root can mount a small one.
-      try {
-        const errors: TcpshmError[] = [];
-        const server = scene.server({
-          sendCapacityBytes: 2 ** 20,
-          receiveCapacityBytes: 4096,
-          onError: (error) => errors.push(error),
-        });
-        const address = await scene.address(server, 'shm');
-        const client = scene.client();
-        await scene.refused(client.connect(address), 'ERR_NO_SPACE', /ENOSPC/);
-        expectError(errors[0], 'ERR_NO_SPACE');
-        nothingLeft(server, client);
-        const automatic = { ...address, transport: 'auto' } as ConnectOptions;
-        expect((await scene.connect(client, automatic)).transport).to.equal('tcp');
-        await client.close();
-        await server.close();
-      } finally {
-        spawnSync('umount', [full]);
-      }
     });
   });
 
