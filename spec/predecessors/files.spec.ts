@@ -131,7 +131,9 @@ describe("TCPSHM's faults: files", () => {
 
     it(`files are never removed: here they go with their session, when it is asked for, over ${way}`, async () => {
       const removals: ((pair: Pair) => void | Promise<void>)[] = [
-        ({ local, remote }) => [local, remote].forEach((one) => one.close({ remove: true })),
+        ({ local, remote }) => {
+          for (const one of [local, remote]) one.close({ remove: true });
+        },
         async ({ client, server }) => {
           await client.close({ removeSessions: true });
           await server.close({ removeSessions: true });
