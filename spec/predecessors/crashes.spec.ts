@@ -5,7 +5,7 @@ import type { Client, Connection } from '../../lib/index.js';
 import { Scene, type Talk, WAYS } from '../peers/support.js';
 import { mix, Traffic } from '../support/traffic.js';
 
-const KILLS = 4;
+const KILLS = 3;
 const FILE_WAYS = ['tcp native', 'shm'] as const;
 const TRAFFIC = new URL('../support/traffic.js', import.meta.url).href;
 

@@ -72,7 +72,7 @@ describe("TCPSHM's faults: sockets", () => {
          say('in');
          let stop = false;
          process.stdin.once('data', () => { stop = true; });
-         while (!stop || signals === 0) {
+         while (!stop || !traffic.done || signals === 0) {
            for (let i = 0; i < 50; i++) { traffic.step(); client.poll(); }
            await new Promise(setImmediate);
          }
