@@ -60,6 +60,7 @@ describe("TCPSHM's faults: the flow of messages", () => {
 
     it(`a message over half the ring is refused forever by an empty ring: here the largest fits, wherever it wraps, over ${way}`, async () => {
       const { local, remote } = await scene.pair(way, passive);
+      const largest = local.maxMessageBytes;
       const starts = new Set<number>();
       let n = 0;
       const position = (): number => local.readState().pushed.position % CAPACITY;
@@ -70,11 +71,11 @@ describe("TCPSHM's faults: the flow of messages", () => {
       for (let start = 0; start < CAPACITY; start += HEADER_BYTES) {
         while (position() !== start) {
           const distance = (start - position() + CAPACITY) % CAPACITY;
-          const record = Math.min(distance, CAPACITY - position(), LARGEST + HEADER_BYTES);
+          const record = Math.min(distance, CAPACITY - position(), largest + HEADER_BYTES);
           await through(record - HEADER_BYTES);
         }
         starts.add(position());
-        await through(LARGEST);
+        await through(largest);
       }
       expect(starts.size).to.equal(CAPACITY / HEADER_BYTES);
     });

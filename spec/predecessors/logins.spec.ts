@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Client, type Connection, type ErrorCode, type Login, type TcpshmError } from '../../lib/index.js';
 import { native } from '../../lib/memory/native.js';
@@ -78,9 +77,9 @@ describe("TCPSHM's faults: who logs in", () => {
         ...scene.wire(way),
         groups: { shmConnections: limit, tcpConnections: limit },
         maxPendingLogins: limit,
-        onDisconnect: (connection) => connection.close(),
       });
       const address = await scene.address(server, way);
+      const connected = (): Connection[] => server.connections.filter(({ state }) => state === 'connected');
       let descriptors = 0;
       for (let round = 0; round < 20; round++) {
         const clients: Client[] = [];
@@ -90,11 +89,9 @@ describe("TCPSHM's faults: who logs in", () => {
           if (i < limit) await scene.connect(client, address);
           else await scene.refused(client.connect(address), 'ERR_LOGIN_REJECTED', /has its 2 (shm|tcp) conn/);
         }
-        expect(server.connections).to.have.length(limit);
-        for (const client of clients) {
-          await client.close();
-        }
-        await scene.until(() => server.connections.length === 0, 'the end of all');
+        expect(connected()).to.have.length(limit);
+        for (const client of clients) await client.close();
+        await scene.until(() => connected().length === 0, 'the end of all');
         // Those that leave without a word, in the middle of their login or after it.
         for (const word of way.startsWith('tcp') ? ['none', 'hello', 'login'] : []) {
           const raw = await RawClient.connect(newName('guest'), scene, address);
@@ -102,11 +99,13 @@ describe("TCPSHM's faults: who logs in", () => {
           if (word === 'login') await raw.login();
           raw.hangUp();
         }
-        await scene.until(() => server.connections.length === 0, 'the end of all');
-        for (let i = 0; i < 5; i++) await nextTurn();
+        for (let i = 0; i < 10; i++) await scene.turn();
+        await scene.until(() => connected().length === 0, 'the end of all');
+        // The slots are free while the sessions are still open; those hold files, until they are closed.
+        if (round % 2 === 1) for (const connection of server.connections) connection.close();
         if (round === 1) descriptors = openDescriptors();
       }
-      expect(openDescriptors()).to.equal(descriptors);
+      await scene.until(() => openDescriptors() <= descriptors, 'descriptors to be given back');
     });
   }
 
