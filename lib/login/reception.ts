@@ -95,9 +95,13 @@ export class Reception {
     this.#drop(login, `a login was not complete after ${this.#limits.loginTimeoutMs} ms`);
   }
 
+  /**
+   * Makes room for the one that has just come, and may not have had the time to say anything: drops the oldest of the
+   * others that is silent, or of those that were offered a session and do not answer.
+   */
   #dropOldest(): void {
-    const logins = [...this.#logins.keys()];
-    const oldest = logins.find(({ offer }) => offer === null) ?? (logins[0] as ServerLogin);
+    const others = [...this.#logins.keys()].slice(0, -1);
+    const oldest = others.find(({ offer }) => offer === null) ?? (others[0] as ServerLogin);
     this.#drop(oldest, `more than ${this.#limits.maxPendingLogins} logins are pending: the oldest goes`);
   }
 

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -28,33 +27,12 @@ import {
   type TcpshmError,
 } from '../../lib/index.js';
 import { controlFrame, FrameKind, PROTOCOL_VERSION } from '../../lib/session/frame.js';
-import { decodeReject, encodeHello } from '../../lib/session/loginMessages.js';
+import { decodeReject } from '../../lib/session/loginMessages.js';
 import { expectCode, thrownBy } from '../support/failure.js';
+import { helloFrame } from '../support/frames.js';
 import { expectError, newName, Scene, WAYS } from './support.js';
 
 const IS_ROOT = process.geteuid?.() === 0;
-
-/** A login as a client of this version sends it. */
-function hello(client: string, fields: { clientToServer?: number } = {}): Buffer {
-  return Buffer.from(
-    controlFrame(
-      FrameKind.hello,
-      encodeHello({
-        client,
-        server: '',
-        transport: 'tcp',
-        bootId: '',
-        clientToServer: 0,
-        serverToClient: 0,
-        overTcp: { clientToServer: 0, serverToClient: 0 },
-        heartbeatIntervalMs: 3000,
-        connectionTimeoutMs: 10000,
-        login: new Uint8Array(0),
-        ...fields,
-      }),
-    ),
-  );
-}
 
 /** The same frame as a peer of the next version would send it. */
 function ofNextVersion(frame: Uint8Array): Buffer {
@@ -438,30 +416,6 @@ describe('bad input', () => {
         await scene.until(() => scene.files().length === 0, 'the session to be gone');
         expect((await scene.connect(scene.client(scene.wire(way)), address)).state).to.equal('connected');
       });
-
-      it(`while another client of the name is connected, over whatever, as over ${way}`, async () => {
-        const { server, local, remote } = await scene.pair(way);
-        for (const other of WAYS) {
-          const address = await scene
-            .address(other === way ? scene.server(fresh()) : server, other)
-            .catch(() => null);
-          if (address === null || other === way) continue;
-          const rival = scene.client({ ...scene.wire(other), directory: `${scene.folders.directory}/rival` });
-          await scene.refused(
-            rival.connect(address),
-            'ERR_ALREADY_CONNECTED',
-            /is connected to .* already, over/,
-          );
-          await rival.close();
-        }
-        expect([local.state, remote.state]).to.deep.equal(['connected', 'connected']);
-        expect(local.send('still here')).to.equal(true);
-        await scene.until(() => remote.popped === 1, 'the message');
-      });
-    }
-
-    function fresh(): Partial<ServerOptions> {
-      return { name: newName('other') };
     }
 
     it('while this client is connected or connecting', async () => {
@@ -523,7 +477,7 @@ describe('bad input', () => {
         const server = scene.server({ wire, onError: (error) => errors.push(error) });
         const address = await scene.address(server, 'tcp native');
         const { socket, received, ended } = await scene.socket(address);
-        socket.write(ofNextVersion(hello('future')));
+        socket.write(ofNextVersion(helloFrame('future')));
         await scene.until(ended, 'the server to hang up');
         // The header of what it says first tells its version, to whatever version; a reason follows.
         const reply = Buffer.concat(received);
@@ -548,10 +502,10 @@ describe('bad input', () => {
           [Buffer.from(controlFrame(FrameKind.hello, Buffer.alloc(64, 0xff))), 'ERR_PROTOCOL'],
           [Buffer.from(controlFrame(FrameKind.attach, new Uint8Array(64))), 'ERR_PROTOCOL'],
           [Buffer.from(controlFrame(FrameKind.data, new Uint8Array(64))), 'ERR_PROTOCOL'],
-          [hello('greedy', { clientToServer: 12345 }), 'ERR_PROTOCOL'],
-          [hello('..'), 'ERR_PROTOCOL'],
+          [helloFrame('greedy', { clientToServer: 12345 }), 'ERR_PROTOCOL'],
+          [helloFrame('..'), 'ERR_PROTOCOL'],
         ];
-        const corrupt = hello('corrupt');
+        const corrupt = helloFrame('corrupt');
         corrupt[30] = (corrupt[30] as number) ^ 1;
         strangers.push([corrupt, 'ERR_PROTOCOL']);
         for (const [bytes, code] of strangers) {
@@ -720,33 +674,6 @@ describe('bad input', () => {
       const client = scene.client({ directory: file, name: newName('client') });
       const address = await scene.address(scene.server({ name: newName('server') }), 'tcp native');
       await scene.refused(client.connect(address), 'ERR_FILE', /EEXIST|ENOTDIR/);
-    });
-  });
-
-  describe('a full file system', () => {
-    it('is an error at the login, and nothing is left', async function () {
-      const full = scene.folders.sharedDirectory;
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=0700', 'tmpfs', full]);
-      if (mounted.status !== 0) this.skip(); // Only root can mount a small one.
-      try {
-        const errors: TcpshmError[] = [];
-        const server = scene.server({
-          sendCapacityBytes: 2 ** 20,
-          receiveCapacityBytes: 4096,
-          onError: (error) => errors.push(error),
-        });
-        const address = await scene.address(server, 'shm');
-        const client = scene.client();
-        await scene.refused(client.connect(address), 'ERR_NO_SPACE', /ENOSPC/);
-        expectError(errors[0], 'ERR_NO_SPACE');
-        nothingLeft(server, client);
-        const automatic = { ...address, transport: 'auto' } as ConnectOptions;
-        expect((await scene.connect(client, automatic)).transport).to.equal('tcp');
-        await client.close();
-        await server.close();
-      } finally {
-        spawnSync('umount', [full]);
-      }
     });
   });
 

@@ -14,9 +14,9 @@ import {
   type TcpshmError,
 } from '../../lib/index.js';
 import { RECLAIMED, RECORDS } from '../../lib/ring/layout.js';
-import { controlFrame, FrameKind } from '../../lib/session/frame.js';
-import { decodeReject, encodeHello } from '../../lib/session/loginMessages.js';
+import { decodeReject } from '../../lib/session/loginMessages.js';
 import { expectCode } from '../support/failure.js';
+import { helloFrame } from '../support/frames.js';
 import { expectError, newName, type Pair, Scene, WAYS } from './support.js';
 
 const SOCKET_WAYS = ['tcp native', 'tcp net', 'shm'] as const;
@@ -621,7 +621,7 @@ describe('the life of a connection', () => {
       const server = scene.server();
       const address = await scene.address(server, 'tcp native');
       const client = scene.client({ name: 'whole', directory: undefined as never });
-      const bytes = helloOf('fragment');
+      const bytes = helloFrame('fragment');
       for (const length of [0, 1, 23, 24, 40, bytes.length]) {
         const { socket, ended } = await scene.socket(address);
         socket.write(bytes.subarray(0, length));
@@ -685,25 +685,6 @@ describe('the life of a connection', () => {
   });
 
   describe('pending logins', () => {
-    for (const wire of ['native', 'net'] as const) {
-      it(`that are idle do not keep real ones out (${wire})`, async () => {
-        const errors: TcpshmError[] = [];
-        const server = scene.server({ wire, maxPendingLogins: 4, onError: (error) => errors.push(error) });
-        const address = await scene.address(server, 'tcp native');
-        const idle = await Promise.all(Array.from({ length: 20 }, () => scene.socket(address)));
-        await scene.until(() => errors.length >= 16, 'the oldest to go');
-        expect(errors.every(({ code }) => code === 'ERR_LOGIN_TIMEOUT')).to.equal(true);
-        const client = scene.client({ wire });
-        const login = client.connect(address);
-        const more = await Promise.all(Array.from({ length: 20 }, () => scene.socket(address)));
-        expect((await scene.settled(login, 'the login')).state).to.equal('connected');
-        await scene.until(
-          () => [...idle, ...more].filter(({ ended }) => ended()).length >= 36,
-          'idle sockets to be closed',
-        );
-      });
-    }
-
     it('end after the login timeout, by the clock of the caller, with a reason', async () => {
       const server = new Server({ name: scene.serverName, loginTimeoutMs: 500 });
       const { port } = await server.listen({ port: 0 });
@@ -923,7 +904,7 @@ describe('the life of a connection', () => {
       const again = scene.server();
       const address = await scene.address(again, 'tcp native');
       const { socket, received, ended } = await scene.socket(address);
-      socket.write(helloOf(scene.clientName));
+      socket.write(helloFrame(scene.clientName));
       await scene.until(() => received.length > 0, 'the offer');
       socket.destroy();
       await scene.until(ended, 'the end of the socket');
@@ -1264,26 +1245,6 @@ function endsOf(way: string): DisconnectReason[] {
 
 function env(way: string): Record<string, string> {
   return { WIRE: way === 'tcp net' ? 'net' : 'native' };
-}
-
-function helloOf(client: string): Buffer {
-  return Buffer.from(
-    controlFrame(
-      FrameKind.hello,
-      encodeHello({
-        client,
-        server: '',
-        transport: 'tcp',
-        bootId: '',
-        clientToServer: 0,
-        serverToClient: 0,
-        overTcp: { clientToServer: 0, serverToClient: 0 },
-        heartbeatIntervalMs: 3000,
-        connectionTimeoutMs: 10000,
-        login: new Uint8Array(0),
-      }),
-    ),
-  );
 }
 
 /** For what drives itself. The watchdog is that of the runner. */

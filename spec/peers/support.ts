@@ -175,10 +175,15 @@ export class Scene {
 
   /**
    * A process that runs a module of this text, with the library as `tcpshm`. What it prints are its words. With
-   * `descriptors`, it may have so many open.
+   * `descriptors`, it may have so many open; `within` is a command that it is run by.
    */
-  child(text: string, environment: Record<string, string> = {}, descriptors = 4096): Talk {
-    const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh'];
+  child(
+    text: string,
+    environment: Record<string, string> = {},
+    descriptors = 4096,
+    within: readonly string[] = [],
+  ): Talk {
+    const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...within];
     const node = [process.execPath, '--expose-gc', '--input-type=module', '-e', program(text)];
     const child = spawn('sh', [...limited, ...node], {
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -5,10 +5,11 @@ import { RECORDS } from '../../lib/ring/layout.js';
 import type { RingMemory } from '../../lib/ring/memory.js';
 import { RingProducer } from '../../lib/ring/producer.js';
 import { RingReplica } from '../../lib/ring/replica.js';
-import { FrameHeader, FrameKind, FrameReader, MAX_CARRY_BYTES } from '../../lib/session/frame.js';
+import { FrameReader, MAX_CARRY_BYTES } from '../../lib/session/frame.js';
 import { Replication } from '../../lib/session/replication.js';
 import { CAPACITY, claim, copyRing, newRing } from '../ring/rings.js';
 import { expectCode } from '../support/failure.js';
+import { dataFrame } from '../support/frames.js';
 import { fault, sizeOf } from '../support/traffic.js';
 
 /** One side: its two rings, the four ends that work on them, and the bytes that come to it. */
@@ -341,19 +342,6 @@ describe('two copies of two rings', () => {
   });
 
   describe('that come from a peer which breaks the rules', () => {
-    const data = (
-      position: number,
-      payload: Uint8Array,
-      acknowledged: number,
-      sequence: number,
-    ): number[] => {
-      const header = new FrameHeader();
-      const words = new Int32Array(payload.slice().buffer);
-      header.fill(FrameKind.data, payload.length, position, acknowledged, sequence);
-      header.cover(words, 0, words.length);
-      header.seal();
-      return [...header.bytes, ...payload];
-    };
     const polls = (one: Side, other: Side): void => {
       for (let i = 0; i < 5; i++) one.poll(other, 1e6, 1e6);
     };
@@ -372,7 +360,7 @@ describe('two copies of two rings', () => {
         }
         polls(a, b);
         const position = acknowledged === -1 ? a.producer.published : acknowledged;
-        a.arriving.push(...data(0, new Uint8Array(0), position, sequence));
+        a.arriving.push(...dataFrame(0, new Uint8Array(0), position, sequence));
         expectCode(() => polls(a, b), 'ERR_PROTOCOL', message);
         if (acknowledged !== -1) expect(a.acknowledger.popped).to.equal(0);
       });
@@ -382,7 +370,7 @@ describe('two copies of two rings', () => {
       const [a, b] = pair(0);
       claim(a.producer, 0, 100);
       a.producer.push();
-      a.arriving.push(...data(0, new Uint8Array(0), a.producer.published, 1));
+      a.arriving.push(...dataFrame(0, new Uint8Array(0), a.producer.published, 1));
       expectCode(
         () => {
           for (let i = 0; i < 5; i++) a.poll(b, 1e6, 0);
@@ -395,21 +383,21 @@ describe('two copies of two rings', () => {
     for (const position of [8, -8, 2 ** 31 - 8]) {
       it(`are refused when they leave a gap or repeat: bytes from ${position}`, () => {
         const [a, b] = pair(0);
-        a.arriving.push(...data(position, new Uint8Array(16), 0, 0));
+        a.arriving.push(...dataFrame(position, new Uint8Array(16), 0, 0));
         expectCode(() => polls(a, b), 'ERR_PROTOCOL', /expected the peer's bytes from position 0/);
       });
     }
 
     it('are refused when they do not fit', () => {
       const [a, b] = pair(0);
-      a.arriving.push(...data(0, new Uint8Array(CAPACITY), 0, 0));
+      a.arriving.push(...dataFrame(0, new Uint8Array(CAPACITY), 0, 0));
       expectCode(() => polls(a, b), 'ERR_PROTOCOL', /at most 4088 bytes/);
       expect(a.consumer.front()).to.equal(null);
     });
 
     it('are refused when they hold no record, and show nothing of it', () => {
       const [a, b] = pair(0);
-      a.arriving.push(...data(0, new Uint8Array(16).fill(0xff), 0, 0));
+      a.arriving.push(...dataFrame(0, new Uint8Array(16).fill(0xff), 0, 0));
       expectCode(() => polls(a, b), 'ERR_PROTOCOL', /record at position 0 is not valid/);
       expect(a.consumer.front()).to.equal(null);
     });
