@@ -67,6 +67,7 @@ async function serve(board: Board, settings: SideSettings): Promise<Peer> {
   const { transport, name, directory, sharedDirectory, capacityBytes, options } = settings;
   let connection: Connection | null = null;
   let links = 0;
+  let failure: unknown = null;
   const server = new Server({
     name,
     directory,
@@ -77,6 +78,12 @@ async function serve(board: Board, settings: SideSettings): Promise<Peer> {
     onConnection: (next) => {
       connection = next;
       links++;
+    },
+    onDisconnect: (_, reason, error) => {
+      if (reason === 'protocol violated') failure ??= error;
+    },
+    onError: (error) => {
+      if (error.code === 'ERR_PROTOCOL') failure ??= error;
     },
   });
   if (transport === 'inproc') await server.listen({ transport });
@@ -89,7 +96,10 @@ async function serve(board: Board, settings: SideSettings): Promise<Peer> {
     get links() {
       return links;
     },
-    poll: () => server.poll(),
+    poll() {
+      server.poll();
+      if (failure !== null) throw failure;
+    },
     close: () => server.close({ removeSessions: true }),
   };
 }
@@ -107,6 +117,9 @@ function call(board: Board, settings: SideSettings): Peer {
     sharedDirectory,
     ...options,
     reconnect: staysPut && RECONNECT,
+    onDisconnect: (_, reason, error) => {
+      if (reason === 'protocol violated') failure ??= error;
+    },
     onReconnect: (attempt) => {
       if (attempt.outcome === 'connected') links++;
       else if (attempt.outcome === 'given up') failure = attempt.error;
