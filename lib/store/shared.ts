@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import { nativeOrNull } from '../memory/native.js';
+import { exchangeAtThreadEnd } from '../memory/threadEnd.js';
 import { otherRole, type Role } from '../session/names.js';
 import { leaveSide, Presence, takeSide } from '../session/presence.js';
 import {
@@ -42,7 +42,7 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
       `the ${role} side of the session of '${identity.client}' and '${identity.server}' is open in this process already`,
     );
   }
-  const cancel = markWhenThreadEnds(word);
+  const cancel = exchangeAtThreadEnd(word, Presence.open, Presence.ended);
   let open = true;
   const close = (): void => {
     if (!open) return;
@@ -69,16 +69,6 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
 /** The presence word of the other side. */
 export function peerPresence(segment: Segment, role: Role): Int32Array {
   return segment.presence[otherRole(role)];
-}
-
-function markWhenThreadEnds(word: Int32Array): () => void {
-  const native = nativeOrNull();
-  if (native !== null) return native.exchangeAtExit(word, 0, Presence.open, Presence.ended);
-  const onExit = (): void => {
-    Atomics.compareExchange(word, 0, Presence.open, Presence.ended);
-  };
-  process.once('exit', onExit);
-  return () => process.off('exit', onExit);
 }
 
 /** Makes a segment in the memory of this process, for a session that ends with it. */

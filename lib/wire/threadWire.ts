@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { BroadcastChannel, type MessagePort, receiveMessageOnPort, threadId } from 'node:worker_threads';
 import { TcpshmError } from '../errors.js';
+import { exchangeAtThreadEnd } from '../memory/threadEnd.js';
+import { leaveSide, Presence } from '../session/presence.js';
 import type { Listener, Wire } from './wire.js';
 
 /** What goes over the channels: the bytes of the stream, and memory to be shared along with them. */
@@ -8,12 +10,15 @@ interface Parcel {
   readonly bytes: Uint8Array;
   readonly thread: number;
   readonly memory?: SharedArrayBuffer;
+  /** The sender's presence, with the first parcel of the side that accepted. */
+  readonly presence?: Int32Array;
   /** The sender has hung up. */
   readonly end?: true;
 }
 interface Knock {
   readonly channel: string;
   readonly thread: number;
+  readonly presence: Int32Array;
 }
 
 /**
@@ -50,10 +55,14 @@ class Mailbox<T> {
 
 /**
  * A wire between two threads of this process, for logins: a channel that only the two know. Carries shared memory
- * beside its bytes.
+ * beside its bytes. Each end has a word that tells the other one when its thread has ended, by whatever way.
  */
 export class ThreadWire implements Wire {
   readonly #mailbox: Mailbox<Parcel>;
+  readonly #presence = new Int32Array(new SharedArrayBuffer(4));
+  readonly #cancel: () => void;
+  /** Unknown until the peer has accepted. */
+  #peer: Int32Array | null;
   /** Whether the peer listens: what is posted before that is lost. */
   #ready: boolean;
   #rest: Uint8Array | null = null;
@@ -63,12 +72,22 @@ export class ThreadWire implements Wire {
   #ended = false;
   #closed = false;
 
-  /** With `remoteThread` the peer is there already, and is told so; else this waits to be told. */
-  constructor(name: string, remoteThread?: number) {
+  /** With the peer's knock it is there already, and is told so; else this waits to be told. */
+  constructor(name: string, knock: Knock | null) {
     this.#mailbox = new Mailbox(name);
-    this.#remoteThread = remoteThread ?? -1;
-    this.#ready = remoteThread !== undefined;
-    if (this.#ready) this.send(new Uint8Array(0), 0, 0);
+    this.#remoteThread = knock?.thread ?? -1;
+    this.#peer = knock?.presence ?? null;
+    this.#ready = knock !== null;
+    this.#presence[0] = Presence.open;
+    this.#cancel = exchangeAtThreadEnd(this.#presence, Presence.open, Presence.ended);
+    if (knock !== null) {
+      this.#mailbox.post({ bytes: new Uint8Array(0), thread: threadId, presence: this.#presence });
+    }
+  }
+
+  /** For the knock of the side that connects. */
+  get presence(): Int32Array {
+    return this.#presence;
   }
 
   /** The memory that came with what was received last. */
@@ -93,9 +112,15 @@ export class ThreadWire implements Wire {
   receive(into: Uint8Array, start: number, length: number): number {
     if (this.#ended) return -1;
     if (this.#rest === null) {
+      // In this order: what the peer has posted before its end is taken before its end is told.
+      const gone = this.#peer !== null && Atomics.load(this.#peer, 0) !== Presence.open;
       const parcel = this.#mailbox.take();
-      if (parcel === undefined) return 0;
+      if (parcel === undefined) {
+        this.#ended = gone;
+        return gone ? -1 : 0;
+      }
       this.#ready = true;
+      this.#peer ??= parcel.presence ?? null;
       this.#rest = parcel.bytes;
       this.#remoteThread = parcel.thread;
       if (parcel.memory !== undefined) this.#memory = parcel.memory;
@@ -119,6 +144,8 @@ export class ThreadWire implements Wire {
     this.#closed = true;
     if (this.#ready) this.#mailbox.post({ bytes: new Uint8Array(0), thread: threadId, end: true });
     this.#mailbox.close();
+    leaveSide(this.#presence);
+    this.#cancel();
   }
 }
 
@@ -130,7 +157,7 @@ export function listenThreads(serverName: string): Listener {
     address: { transport: 'inproc' },
     accept() {
       const knock = knocks.take();
-      return knock === undefined ? null : new ThreadWire(knock.channel, knock.thread);
+      return knock === undefined ? null : new ThreadWire(knock.channel, knock);
     },
     async close() {
       if (!open) return;
@@ -143,9 +170,9 @@ export function listenThreads(serverName: string): Listener {
 /** Connects to the server of that name in whatever thread of this process. Nobody answers when there is none. */
 export function connectThreads(serverName: string): ThreadWire {
   const channel = channelName(`${serverName}/${randomUUID()}`);
-  const wire = new ThreadWire(channel);
+  const wire = new ThreadWire(channel, null);
   const server = new BroadcastChannel(channelName(serverName));
-  server.postMessage({ channel, thread: threadId } satisfies Knock);
+  server.postMessage({ channel, thread: threadId, presence: wire.presence } satisfies Knock);
   server.close();
   return wire;
 }

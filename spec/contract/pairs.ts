@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client, type ClientOptions, type Connection, RingChannel, Server } from '../../lib/index.js';
 import { type Folders, newFolders } from '../support/folders.js';
+import { FrameCutter } from '../support/frameCutter.js';
 import { Relay } from '../support/relay.js';
 import { until } from '../support/until.js';
 import type { Pair } from './queueContract.js';
@@ -77,6 +78,7 @@ class PeerPair implements Pair {
   readonly #folders: Folders = newFolders();
   readonly #serverName = `server-${process.pid}-${++pairs}`;
   #relay: Relay | null = null;
+  #cutter: FrameCutter | null = null;
   #port = 0;
   #client: Client;
   #server: Server;
@@ -98,8 +100,10 @@ class PeerPair implements Pair {
   }
 
   async start(): Promise<void> {
-    if (this.#between.piecesPerFrame !== undefined) {
-      this.#relay = await Relay.listen(this.#between.piecesPerFrame);
+    const { piecesPerFrame } = this.#between;
+    if (piecesPerFrame !== undefined) {
+      if (piecesPerFrame > 1) this.#cutter = new FrameCutter(piecesPerFrame);
+      this.#relay = await Relay.listen(this.#cutter?.carry);
     }
     await this.#listen();
     await this.resume();
@@ -184,9 +188,7 @@ class PeerPair implements Pair {
     await this.#server.close();
     await this.#relay?.close();
     this.#folders.remove();
-    if (this.#relay !== null && (this.#between.piecesPerFrame as number) > 1 && this.#relay.framesCut === 0) {
-      throw new Error('no frame was cut');
-    }
+    if (this.#cutter?.framesCut === 0) throw new Error('no frame was cut');
   }
 
   #newClient(): Client {

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Client, type Connection, listSessions, Server, type SideState } from '../../lib/index.js';
 import { PAGE_BYTES } from '../../lib/session/segment.js';
 import { expectCode } from '../support/failure.js';
-import { mulberry32 } from '../support/random.js';
+import { generator } from '../support/random.js';
 import { Scene, type Way } from './support.js';
 
 const ON_DISK = { durability: 'disk' } as const;
@@ -160,7 +160,7 @@ describe('durability', () => {
     it('goes on after the loss of power on one side or both, with all that was flushed', async function () {
       this.timeout(60_000);
       const seed = Math.floor(Math.random() * 2 ** 31);
-      const random = mulberry32(seed);
+      const random = generator(seed);
       const got: string[] = [];
       let expected = 0;
       const options = {

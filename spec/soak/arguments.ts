@@ -1,23 +1,46 @@
 /** The command line of the soak runs. */
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 export const SOAK_TRANSPORTS = ['inproc', 'shm', 'tcp'] as const;
 export type SoakTransport = (typeof SOAK_TRANSPORTS)[number];
 
+export const CUT_FLOWS = ['both', 'one-way', 'full', 'largest', 'mixed'] as const;
+export type CutFlow = (typeof CUT_FLOWS)[number];
+
+const WIRES = ['native', 'net'] as const;
+
 export interface KillArguments {
   readonly transport: SoakTransport;
   readonly kills: number;
-  /** Where the report goes: a path, or '-' for stdout. */
-  readonly json: string;
   readonly seed: number;
 }
 
-export const HELP = `node dist/spec/soak/main.js kill [options]
+export interface CutArguments {
+  readonly cuts: number;
+  readonly flow: CutFlow;
+  readonly wire: (typeof WIRES)[number];
+  readonly seed: number;
+}
 
-Kills a random side of a busy session at random moments, starts it again, and checks that nothing was lost.
+/** A run, and where its report goes: a path, or '-' for stdout. */
+export type SoakArguments =
+  | { readonly command: 'kill'; readonly json: string; readonly options: KillArguments }
+  | { readonly command: 'cut'; readonly json: string; readonly options: CutArguments };
+
+export const HELP = `node dist/spec/soak/main.js COMMAND [options]
+
+  kill  Kills a random side of a busy session at random moments, starts it again, and checks that nothing was lost.
 
   --transport TRANSPORT  inproc, shm or tcp (inproc: only the worker is killed, with terminate())
   --kills N              how often (15)
+
+  cut   Puts a relay between two processes that delays, tears, drops and resets at random, and checks the same.
+
+  --cuts N               how often the connection is cut (30)
+  --flow FLOW            both: mixed sizes in both directions; one-way; full: both queues full, then both sides receive;
+                         largest: messages of the largest size; mixed: now this, now that (mixed)
+  --wire WIRE            native or net: what moves the bytes of the two (native)
+
   --json FILE            where the report goes, '-' for stdout (-)
   --seed SEED            of all that is random, from 0 to 4294967295 (a random one; it is printed)
   --help
@@ -25,49 +48,73 @@ Kills a random side of a busy session at random moments, starts it again, and ch
 Exit code 0 when nothing was lost, duplicated or reordered, else 1; 2 for a command line that is not usable.
 `;
 
+const COMMON = {
+  json: { type: 'string', default: '-' },
+  seed: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+const KILL = {
+  ...COMMON,
+  transport: { type: 'string' },
+  kills: { type: 'string', default: '15' },
+} as const;
+const CUT = {
+  ...COMMON,
+  cuts: { type: 'string', default: '30' },
+  flow: { type: 'string', default: 'mixed' },
+  wire: { type: 'string', default: 'native' },
+} as const;
+
 /** The command line is not usable. */
 export class UsageError extends Error {}
 
 /** Null when help is wanted. Throws {@link UsageError}. */
-export function killArguments(args: readonly string[]): KillArguments | null {
-  const { values, positionals } = parsed(args);
-  if (values.help) return null;
-  if (positionals.length !== 1 || positionals[0] !== 'kill') {
-    throw new UsageError(`expected 'kill', got '${positionals.join(' ')}'`);
+export function soakArguments(args: readonly string[]): SoakArguments | null {
+  const [command, ...rest] = args;
+  if (command === 'kill') {
+    const { help, json, seed, transport, kills } = parsed(rest, KILL);
+    if (help) return null;
+    const options = {
+      transport: oneOf('transport', transport, SOAK_TRANSPORTS),
+      kills: integer('kills', kills, 1, 1_000_000),
+      seed: seedFrom(seed),
+    };
+    return { command, json, options };
   }
-  const transport = SOAK_TRANSPORTS.find((known) => known === values.transport);
-  if (transport === undefined) {
-    throw new UsageError(
-      `--transport must be one of ${SOAK_TRANSPORTS.join(', ')}, got '${values.transport ?? ''}'`,
-    );
+  if (command === 'cut') {
+    const { help, json, seed, cuts, flow, wire } = parsed(rest, CUT);
+    if (help) return null;
+    const options = {
+      cuts: integer('cuts', cuts, 1, 1_000_000),
+      flow: oneOf('flow', flow, CUT_FLOWS),
+      wire: oneOf('wire', wire, WIRES),
+      seed: seedFrom(seed),
+    };
+    return { command, json, options };
   }
-  return {
-    transport,
-    kills: integer('kills', values.kills, 1, 1_000_000),
-    json: values.json,
-    seed:
-      values.seed === undefined
-        ? Math.floor(Math.random() * 2 ** 32)
-        : integer('seed', values.seed, 0, 2 ** 32 - 1),
-  };
+  if (parsed(args, COMMON).help) return null;
+  throw new UsageError("expected 'kill' or 'cut', got ''");
 }
 
-function parsed(args: readonly string[]) {
+function parsed<const T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+) {
   try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        transport: { type: 'string' },
-        kills: { type: 'string', default: '15' },
-        json: { type: 'string', default: '-' },
-        seed: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
+    return parseArgs({ args: [...args], allowPositionals: false, options }).values;
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function oneOf<const T extends string>(option: string, value: string | undefined, values: readonly T[]): T {
+  const found = values.find((known) => known === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`--${option} must be one of ${values.join(', ')}, got '${value ?? ''}'`);
+}
+
+function seedFrom(text: string | undefined): number {
+  return text === undefined ? Math.floor(Math.random() * 2 ** 32) : integer('seed', text, 0, 2 ** 32 - 1);
 }
 
 function integer(option: string, text: string, least: number, most: number): number {

@@ -16,6 +16,19 @@ export function otherRole(role: Role): Role {
   return role === 'server' ? 'client' : 'server';
 }
 
+/**
+ * What the sides send: mixed sizes or only the largest there is, in both directions or in one. Both queues run full
+ * when the judge lets both sides pause.
+ */
+export const FLOWS = ['both', 'from client', 'from server', 'largest'] as const;
+export type Flow = (typeof FLOWS)[number];
+
+/** The sides that send in a flow. */
+export function sendersOf(flow: Flow): readonly Role[] {
+  if (flow === 'from client') return ['client'];
+  return flow === 'from server' ? ['server'] : ROLES;
+}
+
 /** Numbers in a log: some milliseconds of the busiest traffic. */
 const LOG_LENGTH = 1 << 16;
 
@@ -23,13 +36,17 @@ const LOG_LENGTH = 1 << 16;
 const STOP = 0;
 const END = 1;
 const PORT = 2;
-/** Words of each side. All but `READ` are its own. */
-const SIDE_WORDS = 3;
+const FLOW = 3;
+const PAUSED = 4;
+/** Words of each side. All but `READ` are its own, and `FULL`, which the judge clears. */
+const SIDE_WORDS = 5;
 const NOTED = 0;
 const READ = 1;
 const STOPPED = 2;
 const MISCOUNTS = 3;
-const WORDS_PER_SIDE = 4;
+const LINKS = 4;
+const FULL = 5;
+const WORDS_PER_SIDE = 6;
 const WORDS = SIDE_WORDS + 2 * WORDS_PER_SIDE + 1;
 /** Doubles of each side. */
 const BEGAN = 0;
@@ -79,6 +96,22 @@ export class Board {
     Atomics.store(this.#words, END, 1);
   }
 
+  /** What flows; `both` in a new board. */
+  get flow(): Flow {
+    return FLOWS[Atomics.load(this.#words, FLOW)] as Flow;
+  }
+  set flow(flow: Flow) {
+    Atomics.store(this.#words, FLOW, FLOWS.indexOf(flow));
+  }
+
+  /** Nothing shall be received. */
+  get paused(): boolean {
+    return Atomics.load(this.#words, PAUSED) === 1;
+  }
+  set paused(paused: boolean) {
+    Atomics.store(this.#words, PAUSED, paused ? 1 : 0);
+  }
+
   /** Where the server listens; 0 while it does not. */
   get port(): number {
     return Atomics.load(this.#words, PORT);
@@ -118,12 +151,30 @@ export class Board {
     return Atomics.load(this.#words, wordsOf(role) + MISCOUNTS);
   }
 
-  /** What a side had pushed when it last came to life; -1 while it has no connection. */
+  /** What a side had pushed when it was last connected; -1 before it was. */
   began(role: Role): number {
     return this.#doubles[doublesOf(role) + BEGAN];
   }
   setBegan(role: Role, pushed: number): void {
     this.#doubles[doublesOf(role) + BEGAN] = pushed;
+  }
+
+  /** How often a side was connected. */
+  links(role: Role): number {
+    return Atomics.load(this.#words, wordsOf(role) + LINKS);
+  }
+  linked(role: Role, pushed: number): void {
+    this.setBegan(role, pushed);
+    // PUBLISH what was pushed; observed by links().
+    Atomics.add(this.#words, wordsOf(role) + LINKS, 1);
+  }
+
+  /** Whether a side has found its queue full, since the judge has last said that it is not. */
+  isFull(role: Role): boolean {
+    return Atomics.load(this.#words, wordsOf(role) + FULL) === 1;
+  }
+  setFull(role: Role, full: boolean): void {
+    Atomics.store(this.#words, wordsOf(role) + FULL, full ? 1 : 0);
   }
 
   /** What a side has pushed in all, once it has stopped; else null. */

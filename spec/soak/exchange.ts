@@ -1,6 +1,6 @@
 import type { Connection, Message } from '../../lib/index.js';
 import { mix, sizeOf } from '../support/traffic.js';
-import { type Board, otherRole, type Role } from './board.js';
+import { type Board, otherRole, type Role, sendersOf } from './board.js';
 
 /** Most messages that one step moves in each direction. */
 const BURST = 50;
@@ -21,18 +21,23 @@ export class Exchange {
 
   /** Sends and receives some. Throws when a message contains what was never sent. */
   step(connection: Connection): void {
-    if (this.#board.stopping) this.#board.setPushed(this.#role, connection.pushed);
-    else this.#send(connection);
-    this.#receive(connection);
+    const board = this.#board;
+    const { flow } = board;
+    if (board.stopping) board.setPushed(this.#role, connection.pushed);
+    else if (sendersOf(flow).includes(this.#role)) this.#send(connection, flow === 'largest');
+    if (!board.paused) this.#receive(connection);
   }
 
-  #send(connection: Connection): void {
+  #send(connection: Connection, largest: boolean): void {
     let batched = 0;
     for (let i = 0; i < BURST; i++) {
       const number = connection.pushed + batched;
-      const message = connection.alloc(bytesOf(number, connection));
-      if (message === null) break;
-      fill(message, number, this.#role);
+      const message = connection.alloc(bytesOf(number, connection, largest));
+      if (message === null) {
+        if (this.#board.paused) this.#board.setFull(this.#role, true);
+        break;
+      }
+      fill(message, number, this.#role, largest);
       if (mix(number ^ 0x2545f491) % 4 === 0) {
         connection.pushMore();
         batched++;
@@ -56,7 +61,8 @@ export class Exchange {
   }
 }
 
-function bytesOf(number: number, connection: Connection): number {
+function bytesOf(number: number, connection: Connection, largest: boolean): number {
+  if (largest) return connection.maxMessageBytes;
   return NUMBER_BYTES + sizeOf(number, connection.maxMessageBytes - NUMBER_BYTES);
 }
 
@@ -65,9 +71,14 @@ function firstWord(number: number, sender: Role): number {
   return mix(number ^ (sender === 'server' ? 0 : 0x5bd1e995)) | 0;
 }
 
-function fill(message: Message, number: number, sender: Role): void {
+/** Tells who has sent a message, and whether it has the largest size or one that follows from its number. */
+function typeOf(sender: Role, largest: boolean): number {
+  return (sender === 'server' ? 1 : 2) + (largest ? 2 : 0);
+}
+
+function fill(message: Message, number: number, sender: Role, largest: boolean): void {
   const { size } = message;
-  message.type = sender === 'server' ? 1 : 2;
+  message.type = typeOf(sender, largest);
   message.setFloat64(0, number);
   let word = firstWord(number, sender);
   let at = NUMBER_BYTES;
@@ -82,10 +93,11 @@ function fill(message: Message, number: number, sender: Role): void {
 function verifiedNumber(message: Message, sender: Role, connection: Connection): number {
   const { size, type } = message;
   const number = size < NUMBER_BYTES ? Number.NaN : message.getFloat64(0);
+  const largest = type === typeOf(sender, true);
   if (
     !Number.isSafeInteger(number) ||
-    size !== bytesOf(number, connection) ||
-    type !== (sender === 'server' ? 1 : 2)
+    size !== bytesOf(number, connection, largest) ||
+    type !== typeOf(sender, largest)
   ) {
     throw new Error(`a message of ${size} bytes, type ${type} and number ${number} came from the ${sender}`);
   }

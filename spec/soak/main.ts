@@ -1,7 +1,9 @@
 /** Soak runs from the command line: see `--help`. */
 import { writeFileSync } from 'node:fs';
-import { HELP, type KillArguments, killArguments, UsageError } from './arguments.js';
+import { HELP, type SoakArguments, soakArguments, UsageError } from './arguments.js';
+import { soakCuts } from './cut.js';
 import { soakKills } from './kill.js';
+import { isFaulty } from './watch.js';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -9,9 +11,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  const options = killArguments(process.argv.slice(2));
-  if (options === null) process.stdout.write(HELP);
-  else await kill(options);
+  const run = soakArguments(process.argv.slice(2));
+  if (run === null) process.stdout.write(HELP);
+  else await soak(run);
 } catch (error) {
   const { message } = error as Error;
   const usage = error instanceof UsageError;
@@ -19,12 +21,18 @@ try {
   process.exitCode = usage ? 2 : 1;
 }
 
-async function kill(options: KillArguments): Promise<void> {
-  console.error(`${options.kills} kills over ${options.transport}, seed ${options.seed}`);
-  const report = await soakKills(options, (line) => console.error(line), stop.signal);
+async function soak(run: SoakArguments): Promise<void> {
+  const progress = (line: string): void => console.error(line);
+  progress(
+    run.command === 'kill'
+      ? `${run.options.kills} kills over ${run.options.transport}, seed ${run.options.seed}`
+      : `${run.options.cuts} cuts, flow ${run.options.flow}, wire ${run.options.wire}, seed ${run.options.seed}`,
+  );
+  const report = await (run.command === 'kill'
+    ? soakKills(run.options, progress, stop.signal)
+    : soakCuts(run.options, progress, stop.signal));
   const line = `${JSON.stringify(report)}\n`;
-  if (options.json === '-') process.stdout.write(line);
-  else writeFileSync(options.json, line);
-  const { lost, duplicated, reordered } = report;
-  if (lost + duplicated + reordered > 0) process.exitCode = 1;
+  if (run.json === '-') process.stdout.write(line);
+  else writeFileSync(run.json, line);
+  if (isFaulty(report)) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 /** One side of a soak run, from its start to its end in order, or to its death. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { Client, type Connection, Server, type TcpshmError } from '../../lib/index.js';
+import { Client, type Connection, type PeerOptions, Server, type TcpshmError } from '../../lib/index.js';
 import type { SoakTransport } from './arguments.js';
 import type { Board, Role } from './board.js';
 import { Exchange } from './exchange.js';
@@ -12,19 +12,32 @@ export interface SideSettings {
   readonly name: string;
   readonly directory: string;
   readonly sharedDirectory: string;
+  /** Of all queues. */
+  readonly capacityBytes: number;
+  /** What else both peers are told. */
+  readonly options: Pick<
+    PeerOptions,
+    'wire' | 'connectionTimeoutMs' | 'heartbeatIntervalMs' | 'loginTimeoutMs'
+  >;
+  /**
+   * A port that stands for the server's as long as the client lives, which connects to it again by itself; 0 where
+   * each server that is started has a port of its own.
+   */
+  readonly port: number;
 }
 
-/** Small, so that queues run full and wrap all the time. */
-const CAPACITY_BYTES = 65536;
 const ROUNDS_PER_TURN = 20;
 const STEPS_PER_ROUND = 4;
 const RETRY_PAUSE_MS = 5;
+const RECONNECT = { initialDelayMs: 5, maxDelayMs: 50 };
 /** The other side is dead, died during the login, or has not noticed yet that our predecessor is. */
 const WORTH_RETRYING = ['ERR_CONNECT', 'ERR_LOGIN_TIMEOUT', 'ERR_ALREADY_CONNECTED'];
 
 /** A peer as both kinds of side have it. */
 interface Peer {
   readonly connection: Connection | null;
+  /** How often it was connected. */
+  readonly links: number;
   poll(): void;
   close(): Promise<void>;
 }
@@ -34,13 +47,13 @@ export async function runSide(board: Board, settings: SideSettings): Promise<voi
   const { role } = settings;
   const peer = role === 'server' ? await serve(board, settings) : call(board, settings);
   const exchange = new Exchange(board, role);
-  let began = false;
+  let links = 0;
   while (!board.ending) {
     for (let round = 0; round < ROUNDS_PER_TURN; round++) {
       const { connection } = peer;
       if (connection !== null) {
-        if (!began) board.setBegan(role, connection.pushed);
-        began = true;
+        if (peer.links !== links) board.linked(role, connection.pushed);
+        links = peer.links;
         for (let i = 0; i < STEPS_PER_ROUND; i++) exchange.step(connection);
       }
       peer.poll();
@@ -51,16 +64,26 @@ export async function runSide(board: Board, settings: SideSettings): Promise<voi
 }
 
 async function serve(board: Board, settings: SideSettings): Promise<Peer> {
-  const { transport, name, directory, sharedDirectory } = settings;
+  const { transport, name, directory, sharedDirectory, capacityBytes, options } = settings;
   let connection: Connection | null = null;
+  let links = 0;
+  let failure: unknown = null;
   const server = new Server({
     name,
     directory,
     sharedDirectory,
-    sendCapacityBytes: CAPACITY_BYTES,
-    receiveCapacityBytes: CAPACITY_BYTES,
+    sendCapacityBytes: capacityBytes,
+    receiveCapacityBytes: capacityBytes,
+    ...options,
     onConnection: (next) => {
       connection = next;
+      links++;
+    },
+    onDisconnect: (_, reason, error) => {
+      if (reason === 'protocol violated') failure ??= error;
+    },
+    onError: (error) => {
+      if (error.code === 'ERR_PROTOCOL') failure ??= error;
     },
   });
   if (transport === 'inproc') await server.listen({ transport });
@@ -70,24 +93,50 @@ async function serve(board: Board, settings: SideSettings): Promise<Peer> {
     get connection() {
       return connection;
     },
-    poll: () => server.poll(),
+    get links() {
+      return links;
+    },
+    poll() {
+      server.poll();
+      if (failure !== null) throw failure;
+    },
     close: () => server.close({ removeSessions: true }),
   };
 }
 
 function call(board: Board, settings: SideSettings): Peer {
-  const { transport, name, directory, sharedDirectory } = settings;
-  const client = new Client({ name: 'soak-client', directory, sharedDirectory });
+  const { transport, name, directory, sharedDirectory, options } = settings;
   let connection: Connection | null = null;
+  let links = 0;
   let connecting = false;
   let failure: unknown = null;
+  const staysPut = settings.port !== 0;
+  const client = new Client({
+    name: 'soak-client',
+    directory,
+    sharedDirectory,
+    ...options,
+    reconnect: staysPut && RECONNECT,
+    onDisconnect: (_, reason, error) => {
+      if (reason === 'protocol violated') failure ??= error;
+    },
+    onReconnect: (attempt) => {
+      if (attempt.outcome === 'connected') links++;
+      else if (attempt.outcome === 'given up') failure = attempt.error;
+    },
+  });
   const connect = async (): Promise<void> => {
     connecting = true;
     try {
-      const { port } = board;
-      if (transport === 'inproc') connection = await client.connect({ transport, server: name });
-      else if (port !== 0) connection = await client.connect({ port, transport, server: name });
-      else await sleep(RETRY_PAUSE_MS);
+      const port = staysPut ? settings.port : board.port;
+      if (transport !== 'inproc' && port === 0) {
+        await sleep(RETRY_PAUSE_MS);
+      } else {
+        connection = await client.connect(
+          transport === 'inproc' ? { transport, server: name } : { port, transport, server: name },
+        );
+        links++;
+      }
     } catch (error) {
       const { code } = error as TcpshmError;
       if (WORTH_RETRYING.includes(code)) await sleep(RETRY_PAUSE_MS);
@@ -99,11 +148,14 @@ function call(board: Board, settings: SideSettings): Peer {
     get connection() {
       return connection;
     },
+    get links() {
+      return links;
+    },
     poll() {
       if (failure !== null) throw failure;
       if (connecting) return;
       client.poll();
-      if (connection?.state !== 'connected') void connect();
+      if (connection === null || (!staysPut && connection.state !== 'connected')) void connect();
     },
     close: () => client.close({ removeSessions: true }),
   };

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { SoakTransport } from './arguments.js';
 import { BOARD_BYTES, Board, ROLES, type Role } from './board.js';
 import { runSide, type SideSettings } from './side.js';
 
@@ -28,16 +27,24 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export function openStage(transport: SoakTransport): Stage {
+/** Small, so that queues run full and wrap all the time. */
+const CAPACITY_BYTES = 65536;
+
+/** What the sides of a stage have in common. */
+export type StageSettings = Pick<SideSettings, 'transport'> &
+  Partial<Pick<SideSettings, 'capacityBytes' | 'options' | 'port'>>;
+
+export function openStage(given: StageSettings): Stage {
   const directory = mkdtempSync(join(tmpdir(), `tcpshm-soak-${process.pid}-`));
   const sharedDirectory = mkdtempSync(`/dev/shm/tcpshm-soak-${process.pid}-`);
   const removeFolders = (): void => {
     for (const folder of [directory, sharedDirectory]) rmSync(folder, { recursive: true, force: true });
   };
   const name = `soak-server-${process.pid}`;
-  const settings = { transport, name, directory, sharedDirectory };
+  const defaults = { capacityBytes: CAPACITY_BYTES, options: {}, port: 0 };
+  const settings = { ...defaults, ...given, name, directory, sharedDirectory };
   try {
-    return transport === 'inproc'
+    return given.transport === 'inproc'
       ? new Threads(settings, removeFolders)
       : new Processes(settings, removeFolders);
   } catch (error) {

@@ -12,7 +12,7 @@ import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
 import type { Journal } from '../../lib/store/journal.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { type Folders, newFolders } from '../support/folders.js';
-import { mulberry32 } from '../support/random.js';
+import { generator } from '../support/random.js';
 import { Storage } from '../support/storage.js';
 import { fault, fill, sizeOf } from '../support/traffic.js';
 
@@ -162,7 +162,7 @@ describe('a journal on a disk, after the loss of power', () => {
     let losses = 0;
     let lost = 0;
     for (let seed = base; seed < base + RUNS; seed++) {
-      const random = mulberry32(seed);
+      const random = generator(seed);
       let file = join(folders.directory, `${seed}.journal`);
       let open = createSegmentFile(file, 'client', IDENTITY, 'disk');
       let side = new Side(open, new Map(), random);

@@ -26,7 +26,7 @@ import { listSessions } from '../../lib/store/sessionFiles.js';
 import { Scene } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { type Folders, newFolders } from '../support/folders.js';
-import { mulberry32 } from '../support/random.js';
+import { generator } from '../support/random.js';
 
 const CAPACITY = 4096;
 const IDENTITY: Identity = {
@@ -238,7 +238,7 @@ describe('a session file that is damaged', () => {
     this.timeout(60_000);
     // To replay a failure, put the seed of its message here.
     const seed = Math.floor(Math.random() * 2 ** 32);
-    const random = mulberry32(seed);
+    const random = generator(seed);
     const places = bitPlaces(good);
     const seen = { opened: 0, aside: 0 };
     for (let n = 0; n < FLIPS; n++) {

@@ -1,41 +1,49 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { FRAME_HEADER_BYTES } from '../../lib/session/frame.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-/**
- * Stands between two peers on loopback: forwards, cuts connections, and cuts each frame in pieces, of which one goes
- * out per turn of the event loop.
- */
+/** Carries what comes, in both directions: `near` is the socket of the client, `far` the one to the server. */
+export type Carrier = (near: Socket, far: Socket) => void;
+
+/** How long the port may be somebody else's after connections were refused. */
+const PORT_RETRY_MS = 10;
+
+/** Stands between two peers on loopback: accepts, forwards as its carrier does, and cuts connections. */
 export class Relay {
   /** Where the real server listens. */
   targetPort = 0;
-  /** How often connections were cut, and how many frames were cut in pieces: so that specs can prove it. */
+  /** How many sockets were cut: so that specs can prove it. */
   cuts = 0;
-  framesCut = 0;
+  readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #pieces: number;
+  /** Whether connections are reset as soon as they are there. */
+  #turningAway = false;
+  #closed = false;
 
-  private constructor(server: Server, pieces: number) {
+  private constructor(server: Server, carry: Carrier) {
     this.#server = server;
-    this.#pieces = pieces;
+    this.port = (server.address() as AddressInfo).port;
     server.on('connection', (near) => {
+      if (this.#turningAway) {
+        near.on('error', () => {});
+        near.resetAndDestroy();
+        return;
+      }
       const far = connect({ host: '127.0.0.1', port: this.targetPort, noDelay: true });
-      this.#join(near, far);
-      this.#join(far, near);
+      for (const socket of [near, far]) {
+        this.#sockets.add(socket);
+        socket.on('close', () => this.#sockets.delete(socket));
+      }
+      carry(near, far);
     });
   }
 
-  static async listen(piecesPerFrame = 1): Promise<Relay> {
+  static async listen(carry: Carrier = carryPlainly): Promise<Relay> {
     const server = createServer({ noDelay: true });
-    const relay = new Relay(server, piecesPerFrame);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return relay;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return new Relay(server, carry);
   }
 
   /** Ends all connections, with whatever is on its way. */
@@ -46,55 +54,58 @@ export class Relay {
     }
   }
 
+  /** Lets no connection come about for a while: nobody listens, or each is reset when it is there. */
+  async refuse(how: 'nobody listens' | 'reset', durationMs: number): Promise<void> {
+    if (how === 'reset') {
+      this.#turningAway = true;
+      await sleep(durationMs);
+      this.#turningAway = false;
+      return;
+    }
+    this.#server.close();
+    await sleep(durationMs);
+    while (!this.#closed && !(await this.#listensAgain())) await sleep(PORT_RETRY_MS);
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #join(from: Socket, to: Socket): void {
-    this.#sockets.add(from);
-    from.on('error', () => to.destroy());
-    from.on('close', () => {
-      this.#sockets.delete(from);
-      if (!to.writableEnded) to.end();
+  /** False while the port is somebody else's. */
+  #listensAgain(): Promise<boolean> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException): void => {
+        server.off('listening', listening);
+        if (error.code === 'EADDRINUSE') resolve(false);
+        else reject(error);
+      };
+      const listening = (): void => {
+        server.off('error', failed);
+        resolve(true);
+      };
+      server.once('error', failed).once('listening', listening).listen(this.port, '127.0.0.1');
     });
-    if (this.#pieces === 1) from.on('data', (chunk: Buffer) => to.write(chunk));
-    else this.#cutFrames(from, to);
   }
+}
 
-  #cutFrames(from: Socket, to: Socket): void {
-    const ready: Buffer[] = [];
-    let gathered = Buffer.alloc(0);
-    let ended = false;
-    let running = false;
-    const forward = (): void => {
-      const piece = ready.shift();
-      if (piece !== undefined) to.write(piece);
-      running = ready.length > 0;
-      if (running) setImmediate(forward);
-      else if (ended) to.end();
-    };
-    from.on('data', (chunk: Buffer) => {
-      gathered = Buffer.concat([gathered, chunk]);
-      for (;;) {
-        if (gathered.length < FRAME_HEADER_BYTES) break;
-        const length = FRAME_HEADER_BYTES + gathered.readUInt32LE(4);
-        if (gathered.length < length) break;
-        for (let i = 0; i < this.#pieces; i++) {
-          const start = Math.floor((i * length) / this.#pieces);
-          ready.push(gathered.subarray(start, Math.floor(((i + 1) * length) / this.#pieces)));
-        }
-        this.framesCut++;
-        gathered = gathered.subarray(length);
-      }
-      if (!running && ready.length > 0) {
-        running = true;
-        setImmediate(forward);
-      }
-    });
-    from.on('end', () => {
-      ended = true;
-      if (!running) to.end();
-    });
+/** Hands on what comes, as it comes. */
+export function carryPlainly(near: Socket, far: Socket): void {
+  for (const [from, to] of [
+    [near, far],
+    [far, near],
+  ] as const) {
+    endTogether(from, to);
+    from.on('data', (chunk: Buffer) => to.write(chunk));
   }
+}
+
+/** Ends `to` when `from` ends. */
+export function endTogether(from: Socket, to: Socket): void {
+  from.on('error', () => to.destroy());
+  from.on('close', () => {
+    if (!to.writableEnded) to.end();
+  });
 }
