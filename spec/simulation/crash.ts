@@ -107,6 +107,11 @@ export function atomicLoad(words: Int32Array, index: number): number {
 
 /** `fill`, as one store after the other. */
 export function storeFill(target: Float64Array, value: number, from: number, to: number): void {
+  if (to > from && remaining > to - from) {
+    remaining -= to - from;
+    target.fill(value, from, to);
+    return;
+  }
   for (let i = from; i < to; i++) {
     point();
     target[i] = value;
@@ -116,6 +121,12 @@ export function storeFill(target: Float64Array, value: number, from: number, to:
 /** `set`, as one store of 8 bytes after the other. */
 export function storeSet(target: Uint8Array, source: Uint8Array, at = 0): void {
   if (at + source.length > target.length) throw new RangeError('offset is out of bounds');
+  const stores = Math.ceil(source.length / 8);
+  if (remaining > stores) {
+    remaining -= stores;
+    target.set(source, at);
+    return;
+  }
   for (let i = 0; i < source.length; i += 8) {
     point();
     const end = Math.min(i + 8, source.length);

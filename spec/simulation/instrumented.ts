@@ -10,12 +10,19 @@ const COMPILED = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lib'
 const FOLDERS = ['ring'];
 const FILES = ['memory/copy.js', 'session/checkpoint.js'];
 
-/** A fault, put into lib to see that the simulation finds it: a text of a compiled file, and what takes its place. */
-export interface Fault {
+/** A change of the copy: a text of a compiled file, and what takes its place. */
+export interface Change {
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
+
+/** Frames are cut within records only where rings are larger than frames may be: here already in small ones. */
+const SMALL_FRAMES: Change = {
+  file: 'session/replication.js',
+  from: 'const MAX_FRAME_BYTES = 256 * 1024;',
+  to: 'const MAX_FRAME_BYTES = 1224;',
+};
 
 /** What the simulation runs of lib: a copy with points (crash.ts) before all stores. */
 export interface Lib {
@@ -45,15 +52,15 @@ export function compiledSource(file: string): string {
 }
 
 /** Makes an instrumented copy of lib, and loads it. Each call gives one of its own. */
-export async function loadInstrumented(faults: readonly Fault[] = []): Promise<Lib> {
+export async function loadInstrumented(changes: readonly Change[] = []): Promise<Lib> {
   const folder = mkdtempSync(join(tmpdir(), 'tcpshm-simulation-'));
   try {
     cpSync(COMPILED, folder, { recursive: true, filter: (path) => !/\.(?:d\.ts|map)$/.test(path) });
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-    for (const { file, from, to } of faults) {
+    for (const { file, from, to } of [SMALL_FRAMES, ...changes]) {
       const source = readFileSync(join(folder, file), 'utf8');
       if (source.split(from).length !== 2) {
-        throw new Error(`${file} should have the text once that a fault replaces: ${from}`);
+        throw new Error(`${file} should have the text once that is to be changed: ${from}`);
       }
       writeFileSync(
         join(folder, file),

@@ -4,6 +4,9 @@ import type { Random } from './random.js';
 
 const BUFFER_BYTES = 16384;
 
+/** Buffers of pipes that are over: there are some hundred thousand in a run. */
+const spare: Uint8Array[] = [];
+
 /** What each side says during a login is taken whole: a server gives a client up that does not take it. */
 const LOGIN_WRITES = 2;
 
@@ -14,7 +17,7 @@ const ENDINGS: readonly Ending[] = ['end', 'reset', 'silence'];
 /** Bytes on their way in one direction. What was sent arrives later, in other pieces, perhaps never. */
 export class Pipe {
   readonly #random: Random;
-  readonly #bytes = new Uint8Array(BUFFER_BYTES);
+  readonly #bytes = spare.pop() ?? new Uint8Array(BUFFER_BYTES);
   #read = 0;
   #arrived = 0;
   #written = 0;
@@ -39,6 +42,11 @@ export class Pipe {
   /** Whether anything can still come out of it. */
   get over(): boolean {
     return this.#ending !== null || this.#unread;
+  }
+
+  /** Nobody uses it any more. */
+  release(): void {
+    spare.push(this.#bytes);
   }
 
   /** Takes bytes, as far as there is room. */
@@ -180,6 +188,8 @@ interface Stream {
 /** All streams between two sides: mostly one, more while an old one has not been given up yet. */
 export class Network {
   readonly #random: Random;
+  /** All that there were. */
+  readonly #all: Pipe[] = [];
   #streams: Stream[] = [];
   #garbled = false;
 
@@ -197,7 +207,13 @@ export class Network {
     this.#streams = this.#streams.filter(({ pipes }) => !(pipes[0].over && pipes[1].over));
     const pipes = [new Pipe(this.#random), new Pipe(this.#random)] as const;
     this.#streams.push({ pipes });
+    this.#all.push(...pipes);
     return [new SimulatedWire(pipes[0], pipes[1]), new SimulatedWire(pipes[1], pipes[0])];
+  }
+
+  /** The schedule is over. */
+  release(): void {
+    for (const pipe of this.#all) pipe.release();
   }
 
   deliver(all: boolean): void {

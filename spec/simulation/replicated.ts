@@ -19,6 +19,7 @@ const ENDINGS: readonly Ending[] = ['end', 'end', 'reset', 'silence'];
 /** What can happen, and how often at most, against the others. */
 const STEPS = {
   push: 12,
+  flood: 4,
   batch: 6,
   pop: 12,
   poll: 12,
@@ -80,6 +81,7 @@ export class ReplicatedSchedule {
       if (random.once(4)) this.#judge();
     }
     this.#heal();
+    this.#scene.network.release();
   }
 
   #step(step: Step): void {
@@ -90,6 +92,11 @@ export class ReplicatedSchedule {
       case 'push':
         this.#act(side, () => {
           for (let i = random.between(1, 6); i > 0 && side.endpoint.push(); i--);
+        });
+        break;
+      case 'flood':
+        this.#act(side, () => {
+          while (side.endpoint.push(random.below(64)));
         });
         break;
       case 'batch':

@@ -9,7 +9,7 @@ import type { Random } from './random.js';
 const CAPACITIES = [4096, 4096, 4096, 4096, 4096, 8192];
 
 /** What a side does, how often at most against the rest. */
-const STEPS = { push: 12, batch: 8, publish: 4, pop: 16, die: 2, leave: 1 } as const;
+const STEPS = { push: 12, flood: 2, batch: 8, publish: 4, pop: 16, die: 2, leave: 1 } as const;
 type Step = keyof typeof STEPS;
 
 /** Two sides that share one memory. Either can die, or be held up while the other goes on, between any two stores. */
@@ -102,6 +102,9 @@ export class SharedSchedule {
     switch (step) {
       case 'push':
         for (let i = random.between(1, 6); i > 0 && side.push(); i--);
+        break;
+      case 'flood':
+        while (side.push(random.below(64)));
         break;
       case 'batch':
         side.batch(random.between(1, 6));
