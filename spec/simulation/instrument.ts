@@ -15,7 +15,7 @@ const FORMS: readonly (readonly [RegExp, string])[] = [
   // A comma keeps it one statement, where there are no braces around it.
   [/^(\s*)this\.view\.(set[A-Z]\w*)\((.*)\);$/, '$1point(), this.view.$2($3);'],
   [/^(\s*)return ([\w.#]+)\.write\((.*)\);$/, '$1return point(), $2.write($3);'],
-  [/^(\s*)([\w.#]+\[.*\]) = (.*);$/, '$1point(), $2 = $3;'],
+  [/^(\s*)([\w.#]+\[(?:(?! = ).)*\]) = (.*);$/, '$1point(), $2 = $3;'],
 ];
 
 const LOAD = /\bAtomics\.load\(/g;

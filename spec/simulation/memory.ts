@@ -1,8 +1,16 @@
-import { COMMIT_POSITION, CONSUMED, RECLAIMED, RECORDS } from '../../lib/ring/layout.js';
+import {
+  alignedLength,
+  COMMIT_POSITION,
+  COMMIT_SEQUENCE,
+  CONSUMED,
+  PADDING_KIND,
+  RECLAIMED,
+  RECORDS,
+} from '../../lib/ring/layout.js';
 import type { RingMemory } from '../../lib/ring/memory.js';
 import type { Role } from '../../lib/session/names.js';
 import { type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
-import { canBothBeTrue, readSideState } from '../../lib/session/state.js';
+import { canBothBeTrue, type Point, type SideState } from '../../lib/session/state.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { point } from './crash.js';
 import type { Lib } from './instrumented.js';
@@ -38,9 +46,39 @@ export function openSegment(segment: Segment, role: Role, begun: boolean, remove
   return { segment, role, where: 'simulated memory', begun, lost: false, close() {}, remove };
 }
 
+/**
+ * What a ring holds, for whoever would have to go on with it: what was popped and what was pushed. Says the same as
+ * recovery.ts of lib, in other words.
+ */
+function readRing({ words, sequences, mask, capacity }: RingMemory): [popped: Point, pushed: Point] {
+  const consumed = words[CONSUMED] as number;
+  const popped = sequences[COMMIT_SEQUENCE[words[COMMIT_POSITION[0]] === consumed ? 0 : 1]] as number;
+  let position = consumed;
+  let pushed = popped;
+  for (let left = capacity; left > 0; ) {
+    const header = (RECORDS + (position & mask)) >> 2;
+    const size = words[header] as number;
+    if (size === 0) break;
+    must(size >= 8 && size <= left, () => `a record of ${size} bytes, where ${left} can be`);
+    if (words[header + 1] !== PADDING_KIND) pushed++;
+    position = (position + alignedLength(size)) | 0;
+    left -= alignedLength(size);
+  }
+  return [
+    { position: consumed >>> 0, sequence: popped },
+    { position: position >>> 0, sequence: pushed },
+  ];
+}
+
+function readState(segment: Segment, role: Role): SideState {
+  const [acknowledged, pushed] = readRing(segment.outgoing(role));
+  const [popped, received] = readRing(segment.incoming(role));
+  return { acknowledged, pushed, popped, received };
+}
+
 /** Whether a side has heard that the other one has popped all that was pushed. */
 export function isAcknowledged(journal: Segment, role: Role): boolean {
-  const { acknowledged, pushed } = readSideState(journal, role);
+  const { acknowledged, pushed } = readState(journal, role);
   return acknowledged.sequence === pushed.sequence;
 }
 
@@ -61,8 +99,8 @@ export function judgeJournals(
   toServer: Direction,
   toClient: Direction,
 ): void {
-  const a = client === null ? null : readSideState(client, 'client');
-  const b = server === null ? null : readSideState(server, 'server');
+  const a = client === null ? null : readState(client, 'client');
+  const b = server === null ? null : readState(server, 'server');
   if (a !== null && b !== null && client?.identity.sessionId === server?.identity.sessionId) {
     const { clientToServer, serverToClient } = (client as Segment).identity;
     must(
@@ -84,7 +122,7 @@ export function judgeJournals(
 
 /** The same for memory that both sides share. */
 export function judgeShared(segment: Segment, toServer: Direction, toClient: Direction): void {
-  const client = readSideState(segment, 'client');
+  const client = readState(segment, 'client');
   toServer.seenPushed(client.pushed.sequence);
   toServer.seenPopped(client.acknowledged.sequence);
   toClient.seenPushed(client.received.sequence);

@@ -78,7 +78,7 @@ export class ReplicatedSchedule {
       trace?.(`-- ${step}`);
       this.#step(step);
       this.#scene.rethrow();
-      if (random.once(4)) this.#judge();
+      this.#judge();
     }
     this.#heal();
     this.#scene.network.release();
