@@ -31,7 +31,7 @@ const STEPS = {
   cut: 2,
   kill: 2,
   close: 1,
-  garble: 1,
+  garble: 4,
 } as const;
 type Step = keyof typeof STEPS;
 

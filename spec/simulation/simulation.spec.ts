@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
+import { FAULTS } from './faults.js';
 import { type Lib, loadInstrumented } from './instrumented.js';
 import { randomSeed, SimulationFailure, simulate, simulateOne } from './simulate.js';
 
@@ -63,13 +64,7 @@ describe('the core of both sides, simulated', function () {
   });
 
   it('names the seed of a schedule that fails, and how to replay it', async () => {
-    const faulty = await loadInstrumented([
-      {
-        file: 'session/liveness.js',
-        from: 'return now - this.#lastSent',
-        to: "throw new Error('on purpose');",
-      },
-    ]);
+    const faulty = await loadInstrumented(FAULTS.slice(0, 1));
     const replay = (seed: number): unknown => {
       try {
         simulateOne(faulty, seed);
