@@ -274,6 +274,11 @@ export class Connection {
     this.#keeps = true;
   }
 
+  /** @internal Whether the session stays: if not, it is not certain yet that the peer has it. */
+  get kept(): boolean {
+    return this.#keeps;
+  }
+
   /**
    * @internal After a login that failed: a connection that was only made for it goes again, and so does the session
    * if it was begun for it. (One that was found stays, even if nothing was sent in it yet: the peer may have sent.)

@@ -105,9 +105,12 @@ export class Server implements Pollable {
     return this.#closed;
   }
 
-  /** All sessions that are open here, connected or not. */
+  /**
+   * All sessions that are open here, connected or not. One that was begun is among them once its client has it too:
+   * before, the login may fail, and what was pushed would be in a session that nobody else knows of.
+   */
   get connections(): readonly Connection[] {
-    return [...this.#connections.values()];
+    return [...this.#connections.values()].filter(({ kept }) => kept);
   }
 
   /**
@@ -189,7 +192,7 @@ export class Server implements Pollable {
     if (this.#closed) return;
     this.#closed = true;
     const left = this.#reception.close();
-    for (const connection of this.connections) {
+    for (const connection of [...this.#connections.values()]) {
       connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }

@@ -241,12 +241,17 @@ describe('the life of a connection', () => {
       });
 
       it('keeps a client out while the server closes', async () => {
-        const server = scene.server(scene.wire(way));
+        let offers = 0;
+        const acceptLogin = () => {
+          offers++;
+          return { group: 0 };
+        };
+        const server = scene.server({ ...scene.wire(way), acceptLogin });
         const client = scene.client(scene.wire(way));
         const address = await scene.address(server, way);
         const login = client.connect(address);
         // Up to the offer of a session, so that there is something to take back.
-        await scene.until(() => server.connections.length > 0, 'the offer');
+        await scene.until(() => offers > 0, 'the offer');
         const closing = server.close();
         await scene.refused(login, 'ERR_CONNECT', /the server closes/).catch((error) => {
           // Where the offer was answered in the same turn, the login was complete, and ended in order.
@@ -615,6 +620,29 @@ describe('the life of a connection', () => {
         expect(clientEnded[0]).to.include({ reason: 'closed by peer', error: null });
         expect(local.popped).to.equal(1);
       }
+    });
+
+    it('a server that pushes to all its connections leaves out a login that may still fail', async () => {
+      const name = newName('server');
+      const login = newName('client');
+      let offers = 0;
+      const server = scene.server({
+        name,
+        acceptLogin: () => {
+          offers++;
+          return { group: 0 };
+        },
+      });
+      const address = await scene.address(server, 'tcp native');
+      const { socket, ended } = await scene.socket(address);
+      socket.write(helloOf(login));
+      await scene.until(() => offers === 1, 'the offer');
+      for (const each of server.connections) each.send('to all');
+      socket.resetAndDestroy();
+      await scene.until(ended, 'the end of the socket');
+      // What was begun for the login went with it: the client can begin anew.
+      const local = await scene.connect(scene.client({ name: login }), address);
+      expect(local.state).to.equal('connected');
     });
 
     it('a poll survives a client that vanishes at any point of its login', async () => {

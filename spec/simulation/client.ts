@@ -1,0 +1,117 @@
+import type { ClientLogin } from '../../lib/login/clientLogin.js';
+import type { Segment } from '../../lib/session/segment.js';
+import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { isDying } from './crash.js';
+import type { Endpoint } from './endpoint.js';
+import { CLIENT, newSegment, openSegment, SERVER } from './memory.js';
+import type { Ending, SimulatedWire } from './network.js';
+import { LOGIN_TIMEOUT_MS, type Scene, TIMING } from './scene.js';
+
+/** The client's process, one after the other, and the journal that outlives them. */
+export class SimulatedClient {
+  readonly role = 'client';
+  readonly endpoint: Endpoint;
+  journal: Segment | null = null;
+  readonly #scene: Scene;
+  #login: ClientLogin | null = null;
+  #dialled = 0;
+  #wires: SimulatedWire[] = [];
+
+  constructor(scene: Scene, endpoint: Endpoint) {
+    this.#scene = scene;
+    this.endpoint = endpoint;
+  }
+
+  get attached(): boolean {
+    return this.endpoint.connection?.attached === true;
+  }
+
+  /** Connects, unless it is connected or connecting. */
+  dial(): void {
+    if (this.#login !== null || this.attached) return;
+    const { lib, network, now, sizes } = this.#scene;
+    const [mine, servers] = network.connect();
+    this.#scene.waiting.push(servers);
+    this.#wires = [mine];
+    this.#dialled = now;
+    const hello = {
+      client: CLIENT,
+      server: SERVER,
+      transport: 'tcp',
+      bootId: '',
+      ...sizes,
+      overTcp: sizes,
+      ...TIMING,
+      login: new Uint8Array(0),
+    } as const;
+    this.#login = new lib.ClientLogin(mine, hello, {
+      liveness: TIMING,
+      known: () => this.endpoint.connection,
+      find: () => (this.journal === null ? null : this.#open(this.journal, false)),
+      begin: ({ sessionId, clientToServer, serverToClient }) => {
+        this.journal = newSegment(
+          lib,
+          { sessionId, journal: true, clientToServer, serverToClient },
+          this.#scene.start,
+        );
+        return this.#open(this.journal, true);
+      },
+      connection: (open) => {
+        const connection = new lib.Connection(open, 'tcp', () => this.endpoint.gone());
+        this.#scene.checking(() => this.endpoint.opened(connection));
+        return connection;
+      },
+      mismatch: (_, numbers) => this.#scene.violated(`the client refuses: ${JSON.stringify(numbers)}`),
+    });
+  }
+
+  poll(): void {
+    const { now } = this.#scene;
+    const { connection } = this.endpoint;
+    if (this.#login !== null) this.#pollLogin(this.#login);
+    else if (connection !== null && !connection.pollLink(now)) {
+      connection.disconnect(
+        { onDisconnect: (_, reason, error) => this.#scene.ended(this.endpoint, reason, error) },
+        () => {},
+      );
+    }
+  }
+
+  /** Its user closes the connection. */
+  close(): void {
+    this.endpoint.connection?.close();
+  }
+
+  die(ending: Ending): void {
+    this.#login = null;
+    this.endpoint.gone();
+    for (const wire of this.#wires) wire.die(ending);
+    this.#wires = [];
+  }
+
+  #pollLogin(login: ClientLogin): void {
+    try {
+      const connection = login.poll();
+      if (connection !== null) {
+        this.#login = null;
+        this.endpoint.given();
+      } else if (this.#scene.now - this.#dialled > LOGIN_TIMEOUT_MS) this.#giveUp(login);
+    } catch (error) {
+      if (isDying()) throw error;
+      this.#scene.failed(this.endpoint, error);
+      this.#giveUp(login);
+    }
+  }
+
+  #giveUp(login: ClientLogin): void {
+    this.#login = null;
+    login.abandon();
+  }
+
+  #open(segment: Segment, begun: boolean): OpenSegment {
+    return openSegment(segment, 'client', begun, () => {
+      this.#scene.removed(this.endpoint);
+      if (this.journal === segment) this.journal = null;
+    });
+  }
+}

@@ -1,0 +1,130 @@
+import {
+  alignedLength,
+  COMMIT_POSITION,
+  COMMIT_SEQUENCE,
+  CONSUMED,
+  PADDING_KIND,
+  RECLAIMED,
+  RECORDS,
+} from '../../lib/ring/layout.js';
+import type { RingMemory } from '../../lib/ring/memory.js';
+import type { Role } from '../../lib/session/names.js';
+import { type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
+import { canBothBeTrue, type Point, type SideState } from '../../lib/session/state.js';
+import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { point } from './crash.js';
+import type { Lib } from './instrumented.js';
+import { type Direction, must } from './model.js';
+
+export const CLIENT = 'alice';
+export const SERVER = 'bob';
+
+/** Memory of a session, which outlives the processes that use it. Both of its rings begin at position `start`. */
+export function newSegment(
+  lib: Lib,
+  identity: Pick<Identity, 'sessionId' | 'journal' | 'clientToServer' | 'serverToClient'>,
+  start: number,
+): Segment {
+  const whole = { ...identity, client: CLIENT, server: SERVER, bootId: '' };
+  const segment = new lib.Segment(new ArrayBuffer(segmentBytes(whole)), whole);
+  for (const { words } of [segment.clientToServer, segment.serverToClient]) {
+    words[RECLAIMED] = start;
+    words[CONSUMED] = start;
+    words[COMMIT_POSITION[0]] = start;
+    words[COMMIT_POSITION[1]] = start;
+  }
+  return segment;
+}
+
+/** One side of a session, opened. `removed` is called when it is to be deleted. */
+export function openSegment(segment: Segment, role: Role, begun: boolean, removed: () => void): OpenSegment {
+  const remove = (): void => {
+    // A process that is dead by now deletes nothing.
+    point();
+    removed();
+  };
+  return { segment, role, where: 'simulated memory', begun, lost: false, close() {}, remove };
+}
+
+/**
+ * What a ring holds, for whoever would have to go on with it: what was popped and what was pushed. Says the same as
+ * recovery.ts of lib, in other words.
+ */
+function readRing({ words, sequences, mask, capacity }: RingMemory): [popped: Point, pushed: Point] {
+  const consumed = words[CONSUMED] as number;
+  const popped = sequences[COMMIT_SEQUENCE[words[COMMIT_POSITION[0]] === consumed ? 0 : 1]] as number;
+  let position = consumed;
+  let pushed = popped;
+  for (let left = capacity; left > 0; ) {
+    const header = (RECORDS + (position & mask)) >> 2;
+    const size = words[header] as number;
+    if (size === 0) break;
+    must(size >= 8 && size <= left, () => `a record of ${size} bytes, where ${left} can be`);
+    if (words[header + 1] !== PADDING_KIND) pushed++;
+    position = (position + alignedLength(size)) | 0;
+    left -= alignedLength(size);
+  }
+  return [
+    { position: consumed >>> 0, sequence: popped },
+    { position: position >>> 0, sequence: pushed },
+  ];
+}
+
+function readState(segment: Segment, role: Role): SideState {
+  const [acknowledged, pushed] = readRing(segment.outgoing(role));
+  const [popped, received] = readRing(segment.incoming(role));
+  return { acknowledged, pushed, popped, received };
+}
+
+/** Whether a side has heard that the other one has popped all that was pushed. */
+export function isAcknowledged(journal: Segment, role: Role): boolean {
+  const { acknowledged, pushed } = readState(journal, role);
+  return acknowledged.sequence === pushed.sequence;
+}
+
+/** Whether nothing is left of any record: all of them were consumed, and cleared. */
+export function isClear(segment: Segment): boolean {
+  return isZero(segment.clientToServer) && isZero(segment.serverToClient);
+}
+
+function isZero({ sequences }: RingMemory): boolean {
+  for (let i = RECORDS >> 3; i < sequences.length; i++) if (sequences[i] !== 0) return false;
+  return true;
+}
+
+/** Checks what both sides would find if they had to go on with their journals from here. */
+export function judgeJournals(
+  client: Segment | null,
+  server: Segment | null,
+  toServer: Direction,
+  toClient: Direction,
+): void {
+  const a = client === null ? null : readState(client, 'client');
+  const b = server === null ? null : readState(server, 'server');
+  if (a !== null && b !== null && client?.identity.sessionId === server?.identity.sessionId) {
+    const { clientToServer, serverToClient } = (client as Segment).identity;
+    must(
+      canBothBeTrue(a, b, clientToServer, serverToClient),
+      () => `both sides cannot be true: ${JSON.stringify({ client: a, server: b })}`,
+    );
+  } else if (a !== null && b !== null) {
+    must(toServer.untouched && toClient.untouched, () => 'the sides have different sessions, after messages');
+  }
+  if (a !== null) {
+    toServer.seenPushed(a.pushed.sequence);
+    toClient.seenPopped(a.popped.sequence);
+  }
+  if (b !== null) {
+    toClient.seenPushed(b.pushed.sequence);
+    toServer.seenPopped(b.popped.sequence);
+  }
+}
+
+/** The same for memory that both sides share. */
+export function judgeShared(segment: Segment, toServer: Direction, toClient: Direction): void {
+  const client = readState(segment, 'client');
+  toServer.seenPushed(client.pushed.sequence);
+  toServer.seenPopped(client.acknowledged.sequence);
+  toClient.seenPushed(client.received.sequence);
+  toClient.seenPopped(client.popped.sequence);
+}

@@ -1,0 +1,124 @@
+import type { Connection } from '../../lib/connection.js';
+import type { Reception } from '../../lib/login/reception.js';
+import type { Segment } from '../../lib/session/segment.js';
+import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { isDying } from './crash.js';
+import type { Endpoint } from './endpoint.js';
+import { CLIENT, newSegment, openSegment, SERVER } from './memory.js';
+import type { Ending, SimulatedWire } from './network.js';
+import { LOGIN_TIMEOUT_MS, type Scene, TIMING } from './scene.js';
+
+const ANY = { inproc: 0, shm: 0, tcp: 0 };
+
+/** The server's process, one after the other, and the journal that outlives them. */
+export class SimulatedServer {
+  readonly role = 'server';
+  readonly endpoint: Endpoint;
+  journal: Segment | null = null;
+  readonly #scene: Scene;
+  #reception: Reception;
+  #wires: SimulatedWire[] = [];
+
+  constructor(scene: Scene, endpoint: Endpoint) {
+    this.#scene = scene;
+    this.endpoint = endpoint;
+    this.#reception = this.#listen();
+  }
+
+  get attached(): boolean {
+    return this.endpoint.connection?.attached === true;
+  }
+
+  poll(): void {
+    const { now } = this.#scene;
+    this.#reception.poll(now, () => true);
+    const { connection } = this.endpoint;
+    if (connection !== null && !connection.pollLink(now)) this.#disconnect(connection);
+  }
+
+  /** Its user closes the connection. */
+  close(): void {
+    const { connection } = this.endpoint;
+    if (connection !== null && !this.#reception.isLoggingIn(CLIENT)) connection.close();
+  }
+
+  die(ending: Ending): void {
+    this.endpoint.gone();
+    for (const wire of this.#wires) wire.die(ending);
+    for (const wire of this.#scene.waiting.splice(0)) wire.die(ending);
+    this.#wires = [];
+    this.#reception = this.#listen();
+  }
+
+  #listen(): Reception {
+    const scene = this.#scene;
+    const reception = new scene.lib.Reception(
+      {
+        terms: {
+          name: SERVER,
+          bootId: '',
+          ...TIMING,
+          sendCapacityBytes: ANY,
+          receiveCapacityBytes: ANY,
+        },
+        decide: () => ({ group: 0, reply: new Uint8Array(0) }),
+        session: (_, agreement) => {
+          if (reception.isLoggingIn(CLIENT)) throw this.#already();
+          const known = this.endpoint.connection;
+          if (known?.attached) {
+            if (known.pollLink(scene.now)) throw this.#already();
+            this.#disconnect(known);
+          }
+          if (known !== null) return known;
+          const open = this.journal !== null ? this.#open(this.journal, false) : this.#begin(agreement);
+          const connection = new scene.lib.Connection(open, 'tcp', () => this.endpoint.gone());
+          scene.checking(() => this.endpoint.opened(connection));
+          return connection;
+        },
+        memoryOf: () => scene.violated('threads were not asked for'),
+        admit: () => this.endpoint.given(),
+        mismatch: (_, numbers) => scene.violated(`the server refuses: ${JSON.stringify(numbers)}`),
+        failed: (error) => {
+          if (!isDying()) scene.failed(this.endpoint, error);
+        },
+      },
+      { maxPendingLogins: 4, loginTimeoutMs: LOGIN_TIMEOUT_MS },
+    );
+    reception.add({
+      address: { transport: 'inproc' },
+      accept: () => {
+        const wire = scene.waiting.shift() ?? null;
+        if (wire !== null) this.#wires.push(wire);
+        return wire;
+      },
+      close: async () => {},
+    });
+    return reception;
+  }
+
+  #begin(sizes: { readonly clientToServer: number; readonly serverToClient: number }): OpenSegment {
+    const { clientToServer, serverToClient } = sizes;
+    const sessionId = this.#scene.newSessionId();
+    const identity = { sessionId, journal: true, clientToServer, serverToClient };
+    this.journal = newSegment(this.#scene.lib, identity, this.#scene.start);
+    return this.#open(this.journal, true);
+  }
+
+  #open(segment: Segment, begun: boolean): OpenSegment {
+    return openSegment(segment, 'server', begun, () => {
+      this.#scene.removed(this.endpoint);
+      if (this.journal === segment) this.journal = null;
+    });
+  }
+
+  #disconnect(connection: Connection): void {
+    connection.disconnect(
+      { onDisconnect: (_, reason, error) => this.#scene.ended(this.endpoint, reason, error) },
+      () => {},
+    );
+  }
+
+  #already(): Error {
+    return new this.#scene.lib.TcpshmError('ERR_ALREADY_CONNECTED', 'the client is connected already');
+  }
+}

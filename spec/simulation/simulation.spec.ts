@@ -1,0 +1,91 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'chai';
+import { FAULTS } from './faults.js';
+import { type Lib, loadInstrumented } from './instrumented.js';
+import { randomSeed, SimulationFailure, simulate, simulateOne } from './simulate.js';
+
+const SCHEDULES = 100_000;
+/** Between two turns of the event loop. */
+const BLOCK = 1000;
+
+describe('the core of both sides, simulated', function () {
+  this.timeout(900_000);
+
+  let lib: Lib;
+  before(async () => {
+    lib = await loadInstrumented();
+  });
+
+  const base = randomSeed();
+  it(`loses, repeats and reorders nothing in ${SCHEDULES} schedules (from seed ${base})`, async () => {
+    for (let done = 0; done < SCHEDULES; done += BLOCK) {
+      simulate(lib, (base + done) >>> 0, BLOCK);
+      await nextTurn();
+    }
+  });
+
+  it('replays a schedule from its seed alone', () => {
+    const seed = randomSeed();
+    const traces = Array.from({ length: 40 }, (_, i) => trace(lib, seed + i));
+    for (let i = traces.length - 1; i >= 0; i--) {
+      expect(trace(lib, seed + i), `seed ${seed + i}`).to.deep.equal(traces[i]);
+    }
+    expect(new Set(traces.map((lines) => lines.join('\n'))).size).to.be.above(30);
+  });
+
+  it('does in its schedules what it is there for', () => {
+    const lines = new Set<string>();
+    for (let seed = 0; seed < 400; seed++) {
+      for (const line of trace(lib, seed)) lines.add(line.replace(/[0-9]+/g, '#'));
+    }
+    for (const expected of [
+      '-- cut',
+      '-- stall',
+      '-- garble',
+      'client dies',
+      'server dies',
+      '   client is held up',
+      'client: alloc(#): full',
+      'server: timed out',
+      'server: peer ended',
+      'server: closed by peer',
+    ]) {
+      expect([...lines]).to.include(expected);
+    }
+    const texts = [...lines].join('\n');
+    for (const expected of [
+      /network failed: /,
+      /protocol violated: /,
+      /the login failed: /,
+      /removes the session/,
+    ]) {
+      expect(texts).to.match(expected);
+    }
+  });
+
+  it('names the seed of a schedule that fails, and how to replay it', async () => {
+    const faulty = await loadInstrumented(FAULTS.slice(0, 1));
+    const replay = (seed: number): unknown => {
+      try {
+        simulateOne(faulty, seed);
+      } catch (error) {
+        return error;
+      }
+      return null;
+    };
+    let seed = 0;
+    while (replay(seed) === null) seed++;
+    const failure = replay(seed);
+    expect(failure).to.be.instanceOf(SimulationFailure);
+    expect((failure as Error).message).to.match(
+      new RegExp(`^schedule ${seed}: .*\\n.* --seed ${seed} --trace$`),
+    );
+  });
+});
+
+/** The steps of a schedule. */
+function trace(lib: Lib, seed: number): string[] {
+  const lines: string[] = [];
+  simulateOne(lib, seed >>> 0, (line) => lines.push(line));
+  return lines;
+}
