@@ -635,7 +635,7 @@ describe('the life of a connection', () => {
       });
       const address = await scene.address(server, 'tcp native');
       const { socket, ended } = await scene.socket(address);
-      socket.write(helloOf(login));
+      socket.write(helloFrame(login));
       await scene.until(() => offers === 1, 'the offer');
       for (const each of server.connections) each.send('to all');
       socket.resetAndDestroy();

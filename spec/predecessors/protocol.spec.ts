@@ -4,6 +4,7 @@ import { FRAME_HEADER_BYTES, FrameKind } from '../../lib/session/frame.js';
 import { FRESH_STATE } from '../../lib/session/state.js';
 import { RawClient } from '../peers/rawClient.js';
 import { expectError, newName, type Pair, Scene } from '../peers/support.js';
+import { FrameCutter } from '../support/frameCutter.js';
 import { dataFrame, helloFrame } from '../support/frames.js';
 import { Relay } from '../support/relay.js';
 
@@ -100,12 +101,13 @@ describe("TCPSHM's faults: what a peer sends is trusted", () => {
       raw.hangUp();
 
       // What the server says is cut as finely, for the client, and so is all that follows the login.
-      const relay = await Relay.listen(FRAME_HEADER_BYTES + 200);
+      const cutter = new FrameCutter(FRAME_HEADER_BYTES + 200);
+      const relay = await Relay.listen(cutter.carry);
       try {
         relay.targetPort = (address as { port: number }).port;
         const client = scene.client(scene.wire(way));
         const connection = await scene.connect(client, { port: relay.port, transport: 'tcp' });
-        expect(relay.framesCut).to.be.at.least(4);
+        expect(cutter.framesCut).to.be.at.least(4);
         connection.send('in pieces');
         const has = (): boolean => server.connections.some((one) => one.front()?.text() === 'in pieces');
         await scene.until(has, 'the message');

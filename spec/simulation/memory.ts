@@ -43,7 +43,12 @@ export function openSegment(segment: Segment, role: Role, begun: boolean, remove
     point();
     removed();
   };
-  return { segment, role, where: 'simulated memory', begun, lost: false, close() {}, remove };
+  const setAside = (): null => {
+    remove();
+    return null;
+  };
+  const where = 'simulated memory';
+  return { segment, role, journal: null, where, begun, lost: false, close() {}, remove, setAside };
 }
 
 /**

@@ -57,6 +57,7 @@ export class SimulatedServer {
         terms: {
           name: SERVER,
           bootId: '',
+          durability: 'process',
           ...TIMING,
           sendCapacityBytes: ANY,
           receiveCapacityBytes: ANY,
