@@ -105,7 +105,8 @@ export class Checkpoints {
 
   /** Wipes the checkpoint that need not stay. */
   dropOther(): void {
-    this.#pages[this.#safe === 0 ? 1 : 0].fill(0, 0, END);
+    const page = this.#pages[this.#safe === 0 ? 1 : 0];
+    page.fill(0, 0, END);
   }
 
   #read(slot: 0 | 1): Checkpoint | null {
