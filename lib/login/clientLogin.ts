@@ -133,7 +133,13 @@ export class ClientLogin {
     const expected = { client: this.#hello.client, server: welcome.server, sessionId: welcome.sessionId };
     if (welcome.transport === 'inproc')
       return openShared(sharedMemoryOf(this.#talk.wire), 'client', expected);
-    const open = openSegmentFile(welcome.path, 'client', expected);
+    const open = openSegmentFile(
+      welcome.path,
+      'client',
+      expected,
+      'report',
+      this.#guest.liveness.connectionTimeoutMs,
+    );
     if (open !== null) return open;
     throw new TcpshmError('ERR_FILE', `the server's segment ${welcome.path} is not on this host`);
   }

@@ -40,7 +40,15 @@ export class Sessions {
       return memory === undefined ? null : this.#opened(client, memory, { client, server });
     }
     const path = this.#path(transport, client, server);
-    return path === null ? null : openSegmentFile(path, this.#role, { client, server }, 'set aside');
+    return path === null
+      ? null
+      : openSegmentFile(
+          path,
+          this.#role,
+          { client, server },
+          'set aside',
+          this.#settings.connectionTimeoutMs,
+        );
   }
 
   /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */
@@ -68,7 +76,7 @@ export class Sessions {
     }
     return path === null
       ? createPrivate(identity, this.#role)
-      : createSegmentFile(path, this.#role, identity);
+      : createSegmentFile(path, this.#role, identity, this.#settings.connectionTimeoutMs);
   }
 
   /** The memory of a session between threads. */

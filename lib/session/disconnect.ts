@@ -4,6 +4,7 @@ export const DISCONNECT_REASONS = [
   'peer ended', // its thread or process ended without closing: the wire came to its end
   'timed out', // nothing came from it for the connection timeout
   'network failed', // the socket reported an error
+  'taken over', // this side is another process's by now, as this one was silent for its timeout: the connection is closed
   'protocol violated', // it sent what the protocol does not allow; the error says what
 ] as const;
 export type DisconnectReason = (typeof DISCONNECT_REASONS)[number];

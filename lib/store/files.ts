@@ -17,11 +17,14 @@ import {
   SUPERBLOCK_BYTES,
   segmentBytes,
 } from '../session/segment.js';
-import type { OpenSegment } from './openSegment.js';
+import { beginTenure, expectOwner, readTenure, renewTenure } from '../session/tenure.js';
+import type { OpenSegment, Whereabouts } from './openSegment.js';
+import { inodeAt, LOCK_BYTE, LOCK_BYTES, placeOf } from './sessionFile.js';
 import { setAside } from './setAside.js';
+import { type Occupied, requireFree, takeOver } from './takeOver.js';
 
-/** Locked by whoever has a side open: one byte of the file for each. The lock goes with the process. */
-const LOCK_BYTE = { client: 0, server: 1 } as const;
+/** How long the owner of a side may be silent before another one may take it over, unless he says otherwise. */
+const TIMEOUT_MS = 10_000;
 
 /** Creates a folder that is the caller's alone, with the folders above it, where they do not exist. */
 export function ensureFolder(path: string): string {
@@ -61,7 +64,8 @@ export function removeIfEmpty(folder: string): void {
 
 /**
  * Opens a side of the session file at `path`, or gives null when there is none (or only one whose creation was
- * never finished, which is removed). Superblock and rings are checked before anything is written. Throws
+ * never finished, which is removed). Superblock and rings are checked before anything is written. A side whose owner has
+ * been silent for his timeout is taken over (takeOver.ts); `timeoutMs` is that of the new one. Throws
  * ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when the file is damaged or not the session
  * expected, ERR_FILE when it cannot be opened safely.
  *
@@ -74,6 +78,7 @@ export function openSegmentFile(
   role: Role,
   expected: Partial<Identity>,
   whenDamaged: 'report' | 'set aside' = 'report',
+  timeoutMs = TIMEOUT_MS,
 ): OpenSegment | null {
   // Until the lock was taken, somebody else may have moved the file away and begun another: then that one counts.
   for (;;) {
@@ -82,9 +87,19 @@ export function openSegmentFile(
     try {
       file = map(path, false, 1);
       if (file === null) return null;
-      lock(file, role);
+      if (!occupy(file, path, inode, role, expected, timeoutMs)) {
+        file.close();
+        continue;
+      }
       const identity = recognise(file, expected);
-      if (identity !== null) return new OpenFile(file, role, identity, false);
+      if (identity !== null) {
+        const open = new OpenFile(file, role, identity, false, inode, timeoutMs);
+        const place = placeOf(file, path, inode, open.segment.moved);
+        if (place === 'here') return open;
+        open.close();
+        if (place === 'elsewhere') continue;
+        throw alreadyOpen(role, path, 'and is moving to a fresh file at this moment');
+      }
       if (inodeAt(path) === inode) {
         rmSync(path, { force: true });
         file.close();
@@ -106,12 +121,17 @@ export function openSegmentFile(
  * Creates a session file, its whole size reserved, and opens a side of it. Throws ERR_NO_SPACE when the file system
  * is full, ERR_FILE when the file exists or cannot be made; nothing is left behind then.
  */
-export function createSegmentFile(path: string, role: Role, identity: Identity): OpenSegment {
-  const file = map(path, true, segmentBytes(identity)) as MappedFile;
+export function createSegmentFile(
+  path: string,
+  role: Role,
+  identity: Identity,
+  timeoutMs = TIMEOUT_MS,
+): OpenSegment {
+  const file = create(path, segmentBytes(identity));
   try {
-    lock(file, role);
+    if (!file.lock(LOCK_BYTE[role], 1)) throw alreadyOpen(role, path, 'by a process that found it at once');
     formatSegment(file.buffer, identity);
-    return new OpenFile(file, role, identity, true);
+    return new OpenFile(file, role, identity, true, inodeAt(path), timeoutMs);
   } catch (error) {
     rmSync(path, { force: true });
     file.close();
@@ -126,18 +146,46 @@ class OpenFile implements OpenSegment {
   readonly begun: boolean;
   readonly #file: MappedFile;
   readonly #inode: number | null;
+  readonly #timeoutMs: number;
+  readonly #epoch: number;
 
-  constructor(file: MappedFile, role: Role, identity: Identity, begun: boolean) {
+  /** Holds the lock of the side. `epoch` is that of its owner who comes over from another file; else it begins one. */
+  constructor(
+    file: MappedFile,
+    role: Role,
+    identity: Identity,
+    begun: boolean,
+    inode: number | null,
+    timeoutMs: number,
+    epoch?: number,
+  ) {
     this.segment = new Segment(file.buffer, identity);
     this.role = role;
     this.where = file.path;
     this.begun = begun;
     this.#file = file;
-    this.#inode = inodeAt(file.path);
+    this.#inode = inode;
+    this.#timeoutMs = timeoutMs;
+    this.#epoch = epoch ?? ((this.segment.epoch[role][0] as number) + 1) | 0;
+    this.segment.epoch[role][0] = this.#epoch;
+    beginTenure(this.segment.tenure[role], process.pid, timeoutMs, native().monotonicMs());
   }
 
   get lost(): boolean {
     return this.#inode === null || inodeAt(this.where) !== this.#inode;
+  }
+
+  renew(): void {
+    renewTenure(this.segment.tenure[this.role], native().monotonicMs());
+  }
+
+  follow(): Whereabouts {
+    for (;;) {
+      const place = placeOf(this.#file, this.where, this.#inode, this.segment.moved);
+      if (place !== 'elsewhere') return { kind: place };
+      const found = this.#comeOver();
+      if (found !== null) return found;
+    }
   }
 
   close(): void {
@@ -145,9 +193,70 @@ class OpenFile implements OpenSegment {
   }
 
   remove(): void {
-    // By now the path may be that of another session: one that the peer began after it had removed this one.
-    if (!this.lost) rmSync(this.where, { force: true });
+    // By now the path may be that of another session: one that the peer began after it had removed this one. And
+    // whoever moves this one to a fresh file must not lose it meanwhile.
+    if (this.#file.lock(LOCK_BYTE.moving, 1) && !this.lost) rmSync(this.where, { force: true });
     this.#file.close();
+  }
+
+  /** Opens this side of the file that is at the path now; null when that one was moved as well meanwhile. */
+  #comeOver(): Whereabouts | null {
+    const { where, role } = this;
+    const inode = inodeAt(where);
+    const file = map(where, false, 1);
+    if (file === null) return { kind: 'taken', by: null };
+    let open: OpenFile | null = null;
+    try {
+      const identity = readIdentity(file.buffer, where);
+      if (identity?.sessionId !== this.segment.identity.sessionId) return { kind: 'taken', by: null };
+      const { epoch, tenure } = new Segment(file.buffer, identity);
+      if (distance(this.#epoch, epoch[role][0] as number) > 0 || !file.lock(LOCK_BYTE[role], 1)) {
+        return { kind: 'taken', by: readTenure(tenure[role])?.processId ?? null };
+      }
+      const next = new OpenFile(file, role, identity, this.begun, inode, this.#timeoutMs, this.#epoch);
+      const place = placeOf(file, where, inode, next.segment.moved);
+      if (place === 'here') {
+        open = next;
+        return { kind: 'moved', open };
+      }
+      // It is moved once more: the place there is kept for its owner, as it was here.
+      expectOwner(tenure[role]);
+      return place === 'moving' ? { kind: 'moving' } : null;
+    } finally {
+      if (open === null) file.close();
+    }
+  }
+}
+
+/**
+ * Locks a side, or takes it over. False when the session is in another file of this path by now. Throws
+ * ERR_ALREADY_CONNECTED.
+ */
+function occupy(
+  file: MappedFile,
+  path: string,
+  inode: number | null,
+  role: Role,
+  expected: Partial<Identity>,
+  timeoutMs: number,
+): boolean {
+  const identity = identityOrNull(file);
+  const occupied: Occupied | null =
+    identity === null ? null : { file, path, inode, role, segment: new Segment(file.buffer, identity) };
+  if (occupied !== null) requireFree(occupied);
+  if (file.lock(LOCK_BYTE[role], 1)) return true;
+  // Where it does not say by whom, the lock decides alone.
+  if (occupied === null) throw alreadyOpen(role, path, 'and is not complete or damaged');
+  recognise(file, expected);
+  takeOver(occupied, timeoutMs, (fresh) => create(fresh, file.buffer.byteLength));
+  return false;
+}
+
+function identityOrNull(file: MappedFile): Identity | null {
+  try {
+    return readIdentity(file.buffer, file.path);
+  } catch {
+    return null;
   }
 }
 
@@ -212,19 +321,17 @@ function moved(damage: TcpshmError, path: string, inode: number, file: MappedFil
 
 /** Whether no other process has a side of the file open; nobody can open one then until `file` is closed. */
 function isFree(file: MappedFile | null, inode: number): boolean {
-  if (file !== null) return file.lock(LOCK_BYTE.client, 2);
+  if (file !== null) return file.lock(LOCK_BYTE.client, LOCK_BYTES);
   // An empty file cannot be mapped, so the kernel's list of locks is asked. It ends a line with device:inode start end.
   return !readFileSync('/proc/locks', 'utf8').includes(`:${inode} `);
 }
 
-/** What tells a file from another one of the same path; null when there is none. */
-function inodeAt(path: string): number | null {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
+function alreadyOpen(role: Role, path: string, how: string): TcpshmError {
+  return new TcpshmError('ERR_ALREADY_CONNECTED', `the ${role} side of ${path} is open elsewhere, ${how}`);
 }
 
-function lock(file: MappedFile, role: Role): void {
-  if (file.lock(LOCK_BYTE[role], 1)) return;
-  throw new TcpshmError('ERR_ALREADY_CONNECTED', `the ${role} side of ${file.path} is open elsewhere`);
+function create(path: string, sizeBytes: number): MappedFile {
+  return map(path, true, sizeBytes) as MappedFile;
 }
 
 /** Maps a file; null when it is to be opened and does not exist. */

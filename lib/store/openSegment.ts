@@ -1,6 +1,17 @@
 import type { Role } from '../session/names.js';
 import type { Segment } from '../session/segment.js';
 
+/** Where a session is whose `moved` word is set. */
+export type Whereabouts =
+  /** Here: who was about to move it has given up, or died. */
+  | { readonly kind: 'here' }
+  /** Somebody is moving it. */
+  | { readonly kind: 'moving' }
+  /** In a fresh file, of which this side is open as well now. The former one is still to be closed. */
+  | { readonly kind: 'moved'; readonly open: OpenSegment }
+  /** This side is another process's by now: its id, if it is known. */
+  | { readonly kind: 'taken'; readonly by: number | null };
+
 /** A segment of which this process or thread holds one side, to the exclusion of all others, until `close()`. */
 export interface OpenSegment {
   readonly segment: Segment;
@@ -11,8 +22,20 @@ export interface OpenSegment {
   readonly begun: boolean;
   /** Whether what it is kept in was deleted or replaced since, by somebody else: then nobody can find it again. */
   readonly lost: boolean;
+  /** Gives a sign of life, where it is kept in a file: once per heartbeat interval. */
+  renew(): void;
+  /** Looks where the session is, after `segment.moved` was found set. Throws ERR_FILE, ERR_SEGMENT. */
+  follow(): Whereabouts;
   /** Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. */
   close(): void;
   /** The same, and deletes what it is kept in: for good. */
   remove(): void;
 }
+
+/** For memory, which nobody can take over: it never moves. */
+export const NEVER_MOVES = {
+  renew(): void {},
+  follow(): Whereabouts {
+    return { kind: 'here' };
+  },
+};
