@@ -87,7 +87,8 @@ export function openSegmentFile(
     try {
       file = map(path, false, 1);
       if (file === null) return null;
-      if (!occupy(file, path, inode, role, expected, timeoutMs)) {
+      // What was mapped may be another file than that with the inode, if one was moved there in between.
+      if (inodeAt(path) !== inode || !occupy(file, path, inode, role, expected, timeoutMs)) {
         file.close();
         continue;
       }
@@ -207,6 +208,8 @@ class OpenFile implements OpenSegment {
     if (file === null) return { kind: 'taken', by: null };
     let open: OpenFile | null = null;
     try {
+      // It is asked twice, so that it is the inode of what was mapped in between.
+      if (inodeAt(where) !== inode) return null;
       const identity = readIdentity(file.buffer, where);
       if (identity?.sessionId !== this.segment.identity.sessionId) return { kind: 'taken', by: null };
       const { epoch, tenure } = new Segment(file.buffer, identity);
