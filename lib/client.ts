@@ -10,6 +10,7 @@ import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } f
 import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
+import { Renewal } from './session/tenure.js';
 import type { Patience, Wire } from './wire/wire.js';
 
 export interface ClientOptions extends PeerOptions, ConnectionHandlers {
@@ -65,6 +66,7 @@ export class Client implements Pollable {
   /** The one that is connected. */
   #current: Connection | null = null;
   #connecting = false;
+  readonly #renewal: Renewal;
   #closed = false;
   readonly #backoffSettings: BackoffSettings | null;
   /** What to connect to again when the connection ends. */
@@ -83,6 +85,7 @@ export class Client implements Pollable {
     this.#settings = peerSettings(options);
     this.#backoffSettings = backoffSettings(options.reconnect);
     this.#sessions = new Sessions(this.#settings, 'client');
+    this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
   }
 
   get closed(): boolean {
@@ -129,7 +132,11 @@ export class Client implements Pollable {
     if (!this.#closed) this.pollMessages(now);
   }
 
-  /** Keeps a connection over shared memory alive, and notices its end. Connects again, with `reconnect`. */
+  /**
+   * Keeps a connection over shared memory alive, and notices its end. Connects again, with `reconnect`. Shows other
+   * processes of this name that the sessions here have an owner: without it for `connectionTimeoutMs`, one of them may
+   * take them over.
+   */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#report();
@@ -137,6 +144,7 @@ export class Client implements Pollable {
     if (connection !== null && connection.transport !== 'tcp' && !connection.pollLink(now)) {
       this.#disconnect(connection);
     }
+    if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
 
@@ -215,7 +223,7 @@ export class Client implements Pollable {
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;
     const attempt = new ClientLogin(wire, hello, {
       liveness: this.#settings,
-      known: (welcome) => this.#connections.get(sessionKey(welcome)) ?? null,
+      known: (welcome) => this.#known(sessionKey(welcome)),
       find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
       begin: (welcome) =>
         this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
@@ -337,6 +345,27 @@ export class Client implements Pollable {
     }
   }
 
+  #renew(): void {
+    for (const connection of [...this.#connections.values()]) {
+      if (!connection.renew()) this.#disconnect(connection);
+    }
+  }
+
+  /** A session that is open here, in the file where it is now. Throws ERR_FENCED, ERR_ALREADY_CONNECTED. */
+  #known(key: string): Connection | null {
+    const connection = this.#connections.get(key) ?? null;
+    if (connection === null || connection.follow()) return connection;
+    const { fence, open } = connection;
+    if (fence === null) {
+      throw new TcpshmError(
+        'ERR_ALREADY_CONNECTED',
+        `${open.where} is moving to a fresh file at this moment`,
+      );
+    }
+    connection.close();
+    throw fence;
+  }
+
   #disconnect(connection: Connection): void {
     if (!connection.attached) return;
     // That it was made comes before that it has ended. The handler may close it.
@@ -347,7 +376,12 @@ export class Client implements Pollable {
       {
         ...(onMessage && { onMessage }),
         onDisconnect: (ended, reason, error) => {
-          if (this.#backoffSettings !== null && this.#target !== null && reason !== 'protocol violated') {
+          if (
+            this.#backoffSettings !== null &&
+            this.#target !== null &&
+            reason !== 'protocol violated' &&
+            reason !== 'taken over'
+          ) {
             this.#backoff = new Backoff(this.#backoffSettings, Math.random());
           }
           this.#options.onDisconnect?.(ended, reason, error);

@@ -2,6 +2,7 @@ import { TcpshmError } from './errors.js';
 import { RingConsumer } from './ring/consumer.js';
 import type { Message } from './ring/message.js';
 import { RingProducer } from './ring/producer.js';
+import { rebaseConsumer, rebaseProducer } from './ring/rebase.js';
 import { RingReplica } from './ring/replica.js';
 import type { DisconnectReason } from './session/disconnect.js';
 import { Durability, type JournalEnds } from './session/durability.js';
@@ -9,6 +10,7 @@ import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { Replication } from './session/replication.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
+import { fencedError, isMoved } from './session/tenure.js';
 import { Flusher } from './store/flusher.js';
 import type { OpenSegment } from './store/openSegment.js';
 import type { Conversation } from './wire/conversation.js';
@@ -17,6 +19,10 @@ import { WireLink } from './wire/wireLink.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;
+
+/** How long a call that has published or popped waits at most while the session is moved to a fresh file. */
+const MOVING_MS = 100;
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 
 /** What a poll calls. */
 export interface ConnectionHandlers {
@@ -56,9 +62,11 @@ export class Connection {
   readonly remoteName: string;
   /** Whatever its user wants to keep with it. */
   userData: unknown = undefined;
-  readonly #open: OpenSegment;
-  readonly #producer: RingProducer;
-  readonly #consumer: RingConsumer;
+  #open: OpenSegment;
+  #producer: RingProducer;
+  #consumer: RingConsumer;
+  /** The `moved` word of the file that the producer is in. */
+  #moved: Int32Array;
   /** The ends that stand in for the peer where this side has copies of its own: over tcp. */
   readonly #acknowledger: RingConsumer | null;
   readonly #replica: RingReplica | null;
@@ -71,6 +79,10 @@ export class Connection {
   #pump: WireLink | null = null;
   /** What the peer wrote into the rings and must not have: ends the link at the next poll. */
   #violation: TcpshmError | null = null;
+  /** Files that the session has moved from, until nobody looks at a message in them any more. */
+  readonly #left: { readonly open: OpenSegment; readonly message: Message }[] = [];
+  /** Why this process can no longer use the session: noticed in a poll, which tells it and closes the connection. */
+  #fence: TcpshmError | null = null;
   #closed = false;
   #keeps = false;
   #loginData: Uint8Array = new Uint8Array(0);
@@ -85,6 +97,7 @@ export class Connection {
     this.#open = open;
     this.#producer = new RingProducer(segment.outgoing(role));
     this.#consumer = new RingConsumer(segment.incoming(role));
+    this.#moved = segment.moved;
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
     this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
     this.#onClosed = onClosed;
@@ -98,10 +111,13 @@ export class Connection {
   /**
    * Room for a message of `sizeBytes`, to be filled in and pushed; null when the queue is full. Allocating again
    * before the push replaces it. Throws a RangeError for a size that no message can have (larger than a quarter of
-   * the capacity), ERR_CLOSED after `close`, ERR_PROTOCOL when the peer's position in the queue cannot be true.
+   * the capacity), ERR_CLOSED after `close`, ERR_PROTOCOL when the peer's position in the queue cannot be true,
+   * ERR_FENCED, as all calls do, when another process has taken over this side because this one was silent.
    */
   alloc(sizeBytes: number): Message | null {
     if (this.#closed) throw this.#closedError();
+    // What is claimed in a file that the session has left is published there: so it is looked at first.
+    if (isMoved(this.#moved) && !this.#followToAlloc()) return null;
     try {
       return this.#producer.claim(sizeBytes);
     } catch (error) {
@@ -113,6 +129,8 @@ export class Connection {
   push(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.push();
+    // The message is in the copy of who moves the session, or this sees the word: then it is taken along from here.
+    if (isMoved(this.#moved)) this.#followNow();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -123,12 +141,14 @@ export class Connection {
   pushMore(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.pushMore();
+    if (isMoved(this.#moved)) this.#follow();
   }
 
   /** Sends what `pushMore` has gathered: for when `alloc` finds no room for the last message of a batch. */
   publish(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.publish();
+    if (isMoved(this.#moved)) this.#followNow();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -139,7 +159,10 @@ export class Connection {
   front(): Message | null {
     if (this.#closed) throw this.#closedError();
     try {
-      return this.#consumer.front();
+      const message = this.#consumer.front();
+      // Behind the look into the ring: what a fenced peer has pushed into a file that the session has left does not
+      // count, and what was pushed before is in the copy.
+      return isMoved(this.#moved) ? this.#frontThere() : message;
     } catch (error) {
       throw this.#noticed(error);
     }
@@ -149,6 +172,9 @@ export class Connection {
   pop(): void {
     if (this.#closed) throw this.#closedError();
     this.#consumer.pop();
+    // As with push: the pop is in the copy, or it is repeated there. Or, when this side is fenced, the message comes
+    // again to its successor, and this throws before anybody can answer it.
+    if (isMoved(this.#moved)) this.#followNow();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
@@ -205,7 +231,8 @@ export class Connection {
    */
   close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
-    this.#end(() => {
+    const there = this.follow();
+    this.#end(there, () => {
       if (options.remove) this.#open.remove();
       else this.#open.close();
     });
@@ -219,9 +246,10 @@ export class Connection {
    */
   resetSession(): string | null {
     if (this.#closed) throw this.#closedError();
+    const there = this.#follow();
     const worthKeeping = !isFresh(this.readState());
     let aside: string | null = null;
-    this.#end(() => {
+    this.#end(there, () => {
       if (worthKeeping) aside = this.#open.setAside();
       else this.#open.remove();
     });
@@ -240,6 +268,38 @@ export class Connection {
     if (link === null || this.#closed) return;
     link.poll(0);
     if (link.ended !== null) handlers.onDisconnect?.(this, link.ended, link.error);
+  }
+
+  /**
+   * @internal Once per heartbeat interval, connected or not: shows who wants this side that its owner is alive. False
+   * when it is another one's by now: then `disconnect` tells it.
+   */
+  renew(): boolean {
+    if (this.#closed) return true;
+    if (!this.follow()) return this.#fence === null;
+    if (!this.#consumer.held) this.#closeLeft();
+    this.#open.renew();
+    return true;
+  }
+
+  /**
+   * @internal Brings the connection to the file that its session has moved to, if it has. False when that cannot be now,
+   * because it is being moved or, with a `fence`, at all.
+   */
+  follow(): boolean {
+    if (!isMoved(this.#moved)) return true;
+    try {
+      return this.#search();
+    } catch (error) {
+      if (!(error instanceof TcpshmError)) throw error;
+      this.#fence = error;
+      return false;
+    }
+  }
+
+  /** @internal Why this process can no longer use the session, where a poll has noticed it. */
+  get fence(): TcpshmError | null {
+    return this.#fence;
   }
 
   /** @internal Where the session is kept. */
@@ -320,13 +380,15 @@ export class Connection {
     this.attach(new WireLink(talk.wire, talk.reader, options, null, null), loginData);
   }
 
-  /** @internal Whether there is a link: one that has ended stays until `detach`. */
+  /** @internal Whether there is something to disconnect: a link that has ended stays until then, and a fence. */
   get attached(): boolean {
-    return this.#link !== null;
+    return this.#link !== null || this.#fence !== null;
   }
 
   /** @internal Lets the link work. False once it has ended, for good: then `disconnect` tells why. */
   pollLink(now: number): boolean {
+    // Over tcp nothing must go out while it is not known whether the session is still this process's.
+    if (isMoved(this.#moved) && !this.follow()) return this.#fence === null;
     const link = this.#link;
     this.#flusher?.poll();
     if (link === null) return true;
@@ -342,13 +404,20 @@ export class Connection {
    * before `onDisconnect`.
    */
   disconnect(handlers: ConnectionHandlers, left: () => void): void {
-    if (this.#violation === null && handlers.onMessage !== undefined) {
+    if (this.#violation === null && this.#fence === null && handlers.onMessage !== undefined) {
       try {
         this.deliver(handlers.onMessage, Number.POSITIVE_INFINITY);
       } catch (error) {
         if (this.#violation !== error) throw error;
       }
       if (this.#closed) return;
+    }
+    if (this.#fence !== null) {
+      const fence = this.#fence;
+      left();
+      this.#shut();
+      handlers.onDisconnect?.(this, fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated', fence);
+      return;
     }
     const link = this.#link;
     const violation = this.#violation;
@@ -373,13 +442,14 @@ export class Connection {
    * `front` does, which is the `violation` then, and what the handler throws.
    */
   deliver(onMessage: (connection: Connection, message: Message) => void, limit: number): void {
-    const consumer = this.#consumer;
     for (let i = 0; i < limit; i++) {
+      // A fence is for `pollLink` to notice.
+      if (isMoved(this.#moved) && !this.follow()) return;
       const message = this.front();
       if (message === null) return;
-      const position = consumer.position;
+      const { position } = this.#consumer;
       onMessage(this, message);
-      if (this.#closed || consumer.position === position) return;
+      if (this.#closed || this.#consumer.position === position) return;
     }
   }
 
@@ -388,14 +458,92 @@ export class Connection {
     this.#violation = error;
   }
 
-  /** Closes everything, and the session in the way given. */
-  #end(closeSession: () => void): void {
+  /** `search` for the calls of the user, to whom a fence is thrown: nothing else tells him. */
+  #follow(): boolean {
+    try {
+      return this.#search();
+    } catch (error) {
+      this.#shut();
+      throw error;
+    }
+  }
+
+  /** Before a claim, which replaces the one before: that one need not be taken along. */
+  #followToAlloc(): boolean {
+    this.#producer.forget();
+    return this.#follow() && !isMoved(this.#moved);
+  }
+
+  /**
+   * After a message was published or popped: that must not be lost if this process dies at once, so the move is waited
+   * for, if it takes no longer than a move of a usual queue.
+   */
+  #followNow(): void {
+    for (let i = 0; i < MOVING_MS && !this.#follow(); i++) Atomics.wait(NOBODY, 0, 0, 1);
+  }
+
+  #frontThere(): Message | null {
+    return this.#follow() ? this.#consumer.front() : null;
+  }
+
+  /**
+   * Goes after a session that has moved. True where both ends, or with an open claim or batch the consumer, are in the
+   * file that counts; the producer follows when that is published. False while it is being moved. Throws why this
+   * process cannot use the session any more.
+   */
+  #search(): boolean {
+    for (;;) {
+      const { segment, role } = this.#open;
+      const left = this.#left.at(-1);
+      if (left !== undefined && this.#moved !== segment.moved && !this.#producer.busy) {
+        const from = left.open.segment.outgoing(role);
+        this.#producer = rebaseProducer(this.#producer, from, segment.outgoing(role));
+        this.#moved = segment.moved;
+      }
+      if (!isMoved(segment.moved)) return true;
+      // One move at a time: at another one, all waits for what is still to be published in the file before.
+      if (this.#moved !== segment.moved) return false;
+      const found = this.#open.follow();
+      if (found.kind === 'moving') return false;
+      if (found.kind === 'taken') throw fencedError(this.localName, this.remoteName, found.by);
+      if (found.kind === 'moved') {
+        // A message that was given to the user stays readable in the old file.
+        this.#left.push({ open: this.#open, message: this.#consumer.message });
+        this.#open = found.open;
+        this.#consumer = rebaseConsumer(this.#consumer, found.open.segment.incoming(role));
+      }
+    }
+  }
+
+  #closeLeft(): void {
+    for (const { open, message } of this.#left) {
+      // The producer may still be in the last of them.
+      if (open.segment.moved === this.#moved) return;
+      message.expire();
+      open.close();
+    }
+    this.#left.length = 0;
+  }
+
+  /** The end of a connection whose session is another process's, without a word to the peer. */
+  #shut(): void {
+    if (!this.#closed) this.#end(false, () => this.#open.close());
+  }
+
+  /** Closes everything, and the session in the way given; the peer is told, if it may be. */
+  #end(telling: boolean, closeSession: () => void): void {
     this.#closed = true;
-    this.#link?.close();
+    if (telling) this.#link?.close();
+    else this.#link?.abandon();
     this.#link = null;
     this.#pump = null;
+    this.#fence = null;
     this.#producer.message.expire();
     this.#consumer.message.expire();
+    for (const { open, message } of this.#left) {
+      message.expire();
+      open.close();
+    }
     let failure: TcpshmError | null = null;
     try {
       closeSession();

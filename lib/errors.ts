@@ -4,6 +4,7 @@ export const ERROR_CODES = [
   'ERR_CAPACITY', // a ring capacity that is not a power of two within the limits
   'ERR_CLOSED', // a call on something that was closed
   'ERR_CONNECT', // the address could not be reached: nobody listens, unknown host, unreachable network
+  'ERR_FENCED', // another process has taken over this side of the session, as this one was silent for its timeout
   'ERR_FILE', // a file or folder could not be created, opened or locked as required
   'ERR_LISTEN', // the address could not be bound: in use, not permitted, not of this host
   'ERR_LOGIN_REJECTED', // the server said no, with its reason

@@ -17,6 +17,7 @@ import type { Agreement } from './session/agreement.js';
 import type { Reject, Transport } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
+import { Renewal } from './session/tenure.js';
 import { checkAddress } from './wire/address.js';
 import { listenNative } from './wire/nativeWire.js';
 import { listenNet } from './wire/netWire.js';
@@ -65,6 +66,7 @@ export class Server implements Pollable {
    * reaches the caller of `poll` and no login.
    */
   readonly #tidings: (() => void)[] = [];
+  readonly #renewal: Renewal;
   #now = 0;
   #closed = false;
 
@@ -76,6 +78,7 @@ export class Server implements Pollable {
     this.#settings = peerSettings(options);
     this.#groups = new Groups(options.groups ?? {});
     this.#sessions = new Sessions(this.#settings, 'server');
+    this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
       decide: (login) => this.#decide(login),
@@ -140,7 +143,10 @@ export class Server implements Pollable {
     if (!this.#closed) this.pollMessages(now);
   }
 
-  /** Accepts, logs in, and keeps the connections over shared memory alive. */
+  /**
+   * Accepts, logs in, and keeps the connections over shared memory alive. Shows other processes of this name that the
+   * sessions here have an owner: without it for `connectionTimeoutMs`, one of them may take them over.
+   */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#now = now;
@@ -149,6 +155,7 @@ export class Server implements Pollable {
     for (const { connection } of this.#groups.members) {
       if (kindOf(connection) === 'shm' && !connection.pollLink(now)) this.#disconnect(connection);
     }
+    if (!this.#closed && this.#renewal.due(now)) this.#renew();
   }
 
   /** Serves the connections over tcp of a group: receives, hands out messages, sends. */
@@ -266,7 +273,7 @@ export class Server implements Pollable {
     }
     this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
-    let known = this.#connections.get(key);
+    let known = this.#known(key);
     if (known !== undefined && agreement.transport === 'shm' && known.open.lost) {
       // The client has removed the session, or somebody the file: no client could find it any more.
       known.close();
@@ -287,6 +294,24 @@ export class Server implements Pollable {
     const connection = makeConnection(open, agreement.transport, (closed) => this.#forget(closed));
     this.#connections.set(key, connection);
     return connection;
+  }
+
+  /** A session that is open here, in the file where it is now. One that is another process's by now is given up. */
+  #known(key: string): Connection | undefined {
+    const connection = this.#connections.get(key);
+    if (connection === undefined || connection.follow()) return connection;
+    if (connection.fence === null) throw this.#already(`${connection.open.where} is moving to a fresh file`);
+    const onDisconnect: ConnectionHandlers['onDisconnect'] = (...ended) => {
+      this.#tidings.push(() => this.#options.onDisconnect?.(...ended));
+    };
+    connection.disconnect({ onDisconnect }, () => this.#groups.remove(connection));
+    return undefined;
+  }
+
+  #renew(): void {
+    for (const connection of this.connections) {
+      if (!connection.renew()) connection.disconnect(this.#options, () => this.#groups.remove(connection));
+    }
   }
 
   /** Disconnects a connection whose client logs in again. */

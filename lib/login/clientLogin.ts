@@ -12,7 +12,8 @@ import {
   type Welcome,
 } from '../session/loginMessages.js';
 import { FRESH_STATE, isFresh, type SequenceNumbers, type SideState } from '../session/state.js';
-import { isMemoryMissing, openSegmentFile } from '../store/files.js';
+import { openSegmentFile } from '../store/files.js';
+import { isMemoryMissing } from '../store/mapping.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { openShared, peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
@@ -133,7 +134,8 @@ export class ClientLogin {
     const expected = { client: this.#hello.client, server: welcome.server, sessionId: welcome.sessionId };
     if (welcome.transport === 'inproc')
       return openShared(sharedMemoryOf(this.#talk.wire), 'client', expected);
-    const open = openSegmentFile(welcome.path, 'client', expected);
+    const timeoutMs = this.#guest.liveness.connectionTimeoutMs;
+    const open = openSegmentFile(welcome.path, 'client', expected, { timeoutMs });
     if (open !== null) return open;
     throw new TcpshmError('ERR_FILE', `the server's segment ${welcome.path} is not on this host`);
   }

@@ -13,7 +13,7 @@ import {
   type Transport,
 } from '../session/loginMessages.js';
 import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
-import { isMemoryMissing } from '../store/files.js';
+import { isMemoryMissing } from '../store/mapping.js';
 import { peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
 import { PresenceLink } from '../wire/presenceLink.js';

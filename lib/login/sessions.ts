@@ -7,13 +7,8 @@ import { DEFAULT_CAPACITY } from '../ring/layout.js';
 import type { Transport } from '../session/loginMessages.js';
 import { journalFileName, type Role, segmentFileName } from '../session/names.js';
 import type { Capacities, Identity } from '../session/segment.js';
-import {
-  createSegmentFile,
-  ensureFolder,
-  ensureSharedFolder,
-  openSegmentFile,
-  removeIfEmpty,
-} from '../store/files.js';
+import { createSegmentFile, openSegmentFile } from '../store/files.js';
+import { ensureFolder, ensureSharedFolder, removeIfEmpty } from '../store/folders.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { createPrivate, createShared, openShared } from '../store/shared.js';
 
@@ -40,10 +35,9 @@ export class Sessions {
       return memory === undefined ? null : this.#opened(client, memory, { client, server });
     }
     const path = this.#path(transport, client, server);
-    const { durability } = this.#settings;
-    return path === null
-      ? null
-      : openSegmentFile(path, this.#role, { client, server }, { whenDamaged: 'set aside', durability });
+    const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
+    const options = { whenDamaged: 'set aside', durability, timeoutMs } as const;
+    return path === null ? null : openSegmentFile(path, this.#role, { client, server }, options);
   }
 
   /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */
@@ -69,9 +63,10 @@ export class Sessions {
       this.#shared.set(client, memory);
       return { ...this.#opened(client, memory, identity), begun: true };
     }
+    const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
     return path === null
       ? createPrivate(identity, this.#role)
-      : createSegmentFile(path, this.#role, identity, this.#settings.durability);
+      : createSegmentFile(path, this.#role, identity, { durability, timeoutMs });
   }
 
   /** The memory of a session between threads. */

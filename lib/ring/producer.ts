@@ -73,7 +73,7 @@ export class RingProducer {
    */
   claim(size: number): Message | null {
     if (size >>> 0 !== size || size > this.#memory.maxMessageBytes) throw this.#badSize(size);
-    if (this.#length !== 0) this.#forget();
+    this.forget();
     const length = alignedLength(size + HEADER_BYTES);
     const position = this.#position;
     const room = this.#capacity - (position & this.#mask);
@@ -128,8 +128,17 @@ export class RingProducer {
     this.#batched = 0;
   }
 
-  /** Drops the claim. What was written into it must not stay: a shorter record would have it as the next header. */
-  #forget(): void {
+  /** Whether a message is claimed, or a batch open. */
+  get busy(): boolean {
+    return this.#length !== 0 || this.#batched !== 0;
+  }
+
+  /**
+   * Drops the claim, if there is one. What was written into it must not stay: a shorter record would have it as the
+   * next header.
+   */
+  forget(): void {
+    if (this.#length === 0) return;
     const start = advance(this.#position, this.#padding);
     this.#memory.clear(start, advance(start, this.#length));
     this.#length = 0;

@@ -8,6 +8,7 @@ import type { Role } from '../session/names.js';
 import type { Segment } from '../session/segment.js';
 import { readSideState } from '../session/state.js';
 import type { Disk } from './flusher.js';
+import { checkRings } from './recognise.js';
 
 /** What makes a session file a journal. */
 export interface Journal {
@@ -36,24 +37,23 @@ export function beginJournal(
  *
  * Throws ERR_SEGMENT, with nothing changed, when no state is to be trusted; what the disk throws.
  */
-export function openJournal(
-  file: MappedFile,
-  segment: Segment,
-  role: Role,
-  level: DurabilityLevel,
-  checkRings: () => void,
-): Journal {
+export function openJournal(file: MappedFile, segment: Segment, role: Role, level: DurabilityLevel): Journal {
   const journal = journalOf(file, segment, role, level);
   const { checkpoints } = journal;
   try {
     if (segment.identity.bootId === native().bootId() && segment.inode[0] === file.inode) {
-      checkRings();
+      checkRings(segment, file.path);
       checkUnchanged(segment, role, checkpoints.newest(false));
     } else {
       restore(segment, role, checkpoints.newest(true));
     }
   } catch (cause) {
-    throw new TcpshmError('ERR_SEGMENT', `${file.path}: ${(cause as Error).message}`, cause);
+    const { message } = cause as Error;
+    throw new TcpshmError(
+      'ERR_SEGMENT',
+      message.startsWith(file.path) ? message : `${file.path}: ${message}`,
+      cause,
+    );
   }
   // Without a disk behind it, only a checkpoint that stands alone can be relied upon: older ones must be gone.
   const mustSync = journal.disk === null && checkpoints.leansOnOthers;

@@ -10,7 +10,7 @@ import {
   Segment,
   segmentBytes,
 } from '../session/segment.js';
-import type { OpenSegment } from './openSegment.js';
+import { NEVER_MOVES, type OpenSegment } from './openSegment.js';
 
 /** Makes a segment in memory that the threads of this process can share. */
 export function createShared(identity: Identity): SharedArrayBuffer {
@@ -57,6 +57,7 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
     where,
     begun: false,
     lost: false,
+    ...NEVER_MOVES,
     close,
     remove: close,
     setAside() {
@@ -82,6 +83,7 @@ export function createPrivate(identity: Identity, role: Role): OpenSegment {
     where: 'memory',
     begun: true,
     lost: false,
+    ...NEVER_MOVES,
     close() {},
     remove() {},
     setAside: () => null,

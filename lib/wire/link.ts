@@ -13,4 +13,6 @@ export interface Link {
   poll(now: number): void;
   /** Ends it, telling the other side. Idempotent. */
   close(): void;
+  /** Ends it without another word: what this side would say is no longer true. Idempotent. */
+  abandon(): void;
 }

@@ -32,4 +32,5 @@ export class PresenceLink implements Link {
   }
 
   close(): void {}
+  abandon(): void {}
 }

@@ -125,6 +125,10 @@ export class WireLink implements Link, FrameSink {
     this.#wire.close();
   }
 
+  abandon(): void {
+    this.#end('closed by peer', null);
+  }
+
   /** Sends what is to be sent, as far as the wire takes it. True if it took anything. */
   #send(heartbeat: boolean): boolean {
     if (this.#failure !== null) return false;

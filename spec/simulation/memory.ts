@@ -11,7 +11,7 @@ import type { RingMemory } from '../../lib/ring/memory.js';
 import type { Role } from '../../lib/session/names.js';
 import { type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
 import { canBothBeTrue, type Point, type SideState } from '../../lib/session/state.js';
-import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { NEVER_MOVES, type OpenSegment } from '../../lib/store/openSegment.js';
 import { point } from './crash.js';
 import type { Lib } from './instrumented.js';
 import { type Direction, must } from './model.js';
@@ -48,7 +48,18 @@ export function openSegment(segment: Segment, role: Role, begun: boolean, remove
     return null;
   };
   const where = 'simulated memory';
-  return { segment, role, journal: null, where, begun, lost: false, close() {}, remove, setAside };
+  return {
+    segment,
+    role,
+    journal: null,
+    where,
+    begun,
+    lost: false,
+    ...NEVER_MOVES,
+    close() {},
+    remove,
+    setAside,
+  };
 }
 
 /**

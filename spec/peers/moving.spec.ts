@@ -1,0 +1,306 @@
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type Connection, makeConnection } from '../../lib/connection.js';
+import type { Message } from '../../lib/index.js';
+import { segmentFileName } from '../../lib/session/names.js';
+import type { Identity } from '../../lib/session/segment.js';
+import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
+import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { LOCK_BYTE } from '../../lib/store/sessionFile.js';
+import { expectCode } from '../support/failure.js';
+import { silence } from '../support/silence.js';
+import { Scene } from './support.js';
+
+const IDENTITY: Identity = {
+  client: 'alice',
+  server: 'bob',
+  sessionId: '0123456789abcdef',
+  bootId: '',
+  clientToServer: 4096,
+  serverToClient: 4096,
+  journal: false,
+};
+const TIMEOUT_MS = 60_000;
+
+describe('a connection whose session moves to a fresh file', () => {
+  let scene: Scene;
+  let path: string;
+  let alice: Connection;
+  let bob: Connection;
+  const made: Connection[] = [];
+
+  beforeEach(() => {
+    scene = new Scene();
+    path = join(scene.folders.sharedDirectory, segmentFileName('alice', 'bob'));
+    bob = connection(createSegmentFile(path, 'server', IDENTITY, { timeoutMs: TIMEOUT_MS }));
+    alice = connection(openSegmentFile(path, 'client', {}, { timeoutMs: TIMEOUT_MS }));
+  });
+  afterEach(async () => {
+    for (const connection of made.splice(0)) connection.close();
+    await scene.end();
+  });
+
+  function connection(open: OpenSegment | null): Connection {
+    const connection = makeConnection(open as OpenSegment, 'shm', () => {});
+    made.push(connection);
+    return connection;
+  }
+
+  /** Another process takes alice's place. */
+  function takeOver(): Connection {
+    silence(alice.open, TIMEOUT_MS);
+    alice = connection(openSegmentFile(path, 'client', {}, { timeoutMs: TIMEOUT_MS }));
+    return alice;
+  }
+
+  function claim(connection: Connection, text: string): Message {
+    const message = connection.alloc(Buffer.byteLength(text)) as Message;
+    message.setText(text);
+    return message;
+  }
+
+  function receive(connection: Connection): string[] {
+    const texts: string[] = [];
+    for (let message = connection.front(); message !== null; message = connection.front()) {
+      texts.push(message.text());
+      connection.pop();
+    }
+    return texts;
+  }
+
+  describe('for the other side goes on', () => {
+    it('as if nothing had been, once and again, both ways', () => {
+      for (let n = 0; n < 30; n++) {
+        expect(alice.send(`to bob ${n}`)).to.equal(true);
+        expect(bob.send(`to alice ${n}`)).to.equal(true);
+        takeOver();
+        expect(receive(bob)).to.deep.equal([`to bob ${n}`]);
+        expect(receive(alice)).to.deep.equal([`to alice ${n}`]);
+        expect([alice.pushed, alice.popped, bob.pushed, bob.popped]).to.deep.equal(Array(4).fill(n + 1));
+      }
+      expect(bob.open.lost).to.equal(false);
+    });
+
+    it('with a message that was allocated before', () => {
+      claim(bob, 'begun before');
+      takeOver();
+      alice.send('look');
+      expect(bob.front()?.text()).to.equal('look');
+      bob.push();
+      bob.send('behind');
+      expect(receive(alice)).to.deep.equal(['begun before', 'behind']);
+    });
+
+    it('with one that is allocated again instead', () => {
+      claim(bob, 'never sent, and longer');
+      takeOver();
+      claim(bob, 'instead');
+      bob.push();
+      expect(receive(alice)).to.deep.equal(['instead']);
+    });
+
+    it('with a batch that was begun before: at once or not at all', () => {
+      claim(bob, 'one');
+      bob.pushMore();
+      claim(bob, 'two');
+      takeOver();
+      bob.pushMore();
+      expect(bob.alloc(3)).to.equal(null);
+      expect(receive(alice)).to.deep.equal([]);
+      bob.publish();
+      expect(receive(alice)).to.deep.equal(['one', 'two']);
+      expect(bob.send('three')).to.equal(true);
+      expect(receive(alice)).to.deep.equal(['three']);
+    });
+
+    it('with a message that it is at, which stays readable, while it answers', () => {
+      alice.send('question');
+      alice.send('next');
+      const question = bob.front() as Message;
+      takeOver();
+      const answer = bob.alloc(question.size) as Message;
+      answer.copyFrom(question);
+      expect(question.text()).to.equal('question');
+      bob.pop();
+      bob.push();
+      expect(receive(alice)).to.deep.equal(['question']);
+      expect(receive(bob)).to.deep.equal(['next']);
+      bob.renew();
+      expect(question.size).to.equal(0);
+    });
+
+    it('with a message that it is at, which front gives again', () => {
+      alice.send('one');
+      bob.front();
+      takeOver();
+      expect(bob.front()?.text()).to.equal('one');
+      expect(bob.front()?.text()).to.equal('one');
+      expect(receive(bob)).to.deep.equal(['one']);
+    });
+
+    it('with queues that are full, wrap and hold a message at their end', () => {
+      for (let n = 0; n < 40; n++) {
+        const sizes = [900, 24, 500].map((size) => (size + 8 * n) % 1000);
+        const sent: string[] = [];
+        for (let i = 0; bob.send(String.fromCharCode(65 + i).repeat(sizes[i % 3] as number)); i++) {
+          sent.push(String.fromCharCode(65 + i).repeat(sizes[i % 3] as number));
+        }
+        const held = alice.front()?.text();
+        expect(held).to.equal(sent[0]);
+        takeOver();
+        const more = bob.send('more') ? ['more'] : [];
+        expect(receive(alice)).to.deep.equal([...sent, ...more]);
+      }
+    });
+
+    it('when it has the last word: what it removes is removed', () => {
+      takeOver();
+      bob.close({ remove: true });
+      expect(scene.files()).to.deep.equal([]);
+    });
+  });
+
+  describe('by another process that has died in the middle of it', () => {
+    it('goes on, on both sides', async () => {
+      const { child, words } = scene.child(
+        `const { native } = await import(${JSON.stringify(new URL('../../lib/memory/native.js', import.meta.url).href)});
+         const file = native().mapFile(${JSON.stringify(path)}, { create: false, sizeBytes: 1 });
+         if (!file.lock(${LOCK_BYTE.moving}, 1)) throw new Error('locked');
+         Atomics.store(new Int32Array(file.buffer), ${bob.open.segment.moved.byteOffset >> 2}, 1);
+         say('moving');
+         setInterval(() => file.buffer, 1000);`,
+      );
+      alice.send('before');
+      expect(bob.front()?.text()).to.equal('before');
+      claim(alice, 'begun before');
+      await scene.until(() => words.length > 0, 'the move');
+      // Nothing is given or taken now, and nothing fails: it takes no longer than a move does.
+      expect(bob.alloc(8)).to.equal(null);
+      expect(bob.front()).to.equal(null);
+      alice.push();
+      expect(bob.front()).to.equal(null);
+      child.kill('SIGKILL');
+      await scene.until(() => child.signalCode !== null, 'the death');
+      expect(receive(bob)).to.deep.equal(['before', 'begun before']);
+      bob.send('back');
+      expect(receive(alice)).to.deep.equal(['back']);
+      expect(bob.open.segment.moved[0]).to.equal(0);
+    });
+  });
+
+  describe('because another process took its place', () => {
+    const CALLS: [string, (connection: Connection) => void, (connection: Connection) => unknown][] = [
+      ['alloc', () => {}, (connection) => connection.alloc(8)],
+      ['push', (connection) => claim(connection, 'x'), (connection) => connection.push()],
+      ['pushMore', (connection) => claim(connection, 'x'), (connection) => connection.pushMore()],
+      [
+        'publish',
+        (connection) => {
+          claim(connection, 'x');
+          connection.pushMore();
+        },
+        (connection) => connection.publish(),
+      ],
+      ['front', () => {}, (connection) => connection.front()],
+      ['front of a message', (connection) => connection.front(), (connection) => connection.front()],
+      ['pop', (connection) => connection.front(), (connection) => connection.pop()],
+      ['send', () => {}, (connection) => connection.send('x')],
+    ];
+    for (const [what, prepare, call] of CALLS) {
+      it(`learns it by ${what}, and is closed`, () => {
+        bob.send('to alice');
+        const old = alice;
+        prepare(old);
+        takeOver();
+        expectCode(() => call(old), 'ERR_FENCED', /taken over 'alice' in its session with 'bob'/);
+        expect(old.state).to.equal('closed');
+        expect(old.open.segment.clientToServer.words.byteLength, 'what it has mapped').to.equal(0);
+        expectCode(() => call(old), 'ERR_CLOSED');
+        expect(receive(alice)).to.deep.equal(['to alice']);
+        expect(receive(bob)).to.deep.equal([]);
+      });
+    }
+
+    it('learns it when it gives a sign of life', () => {
+      const old = alice;
+      expect(old.renew()).to.equal(true);
+      takeOver();
+      expect(old.renew()).to.equal(false);
+      const reasons: string[] = [];
+      old.disconnect(
+        { onDisconnect: (_, reason, error) => reasons.push(reason, error?.code ?? '') },
+        () => {},
+      );
+      expect(reasons).to.deep.equal(['taken over', 'ERR_FENCED']);
+      expect(old.state).to.equal('closed');
+    });
+
+    it('has not taken what it pushed while it did not know', () => {
+      const old = alice;
+      claim(old, 'too late');
+      takeOver();
+      expectCode(() => old.push(), 'ERR_FENCED');
+      alice.send('in time');
+      expect(receive(bob)).to.deep.equal(['in time']);
+      expect(alice.pushed).to.equal(1);
+    });
+  });
+
+  it('while its owner is at work goes on with every message, once and in order', async () => {
+    // Two threads take each other's place all the time, in the middle of what the other one does.
+    bob.close();
+    alice.close();
+    const messages = 10_000;
+    const url = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href);
+    const stop = new Int32Array(new SharedArrayBuffer(4));
+    const side = (role: 'client' | 'server', timeoutMs: number): { words: unknown[] } =>
+      scene.worker(
+        `const { openSegmentFile } = await import(${url('../../lib/store/files.js')});
+         const { makeConnection } = await import(${url('../../lib/connection.js')});
+         const { Traffic } = await import(${url('../support/traffic.js')});
+         const { path, role, timeoutMs, stop, messages } = workerData;
+         let connection = null;
+         let fences = 0;
+         while (Atomics.load(stop, 0) === 0) {
+           try {
+             if (connection === null) {
+               const open = openSegmentFile(path, role, {}, { timeoutMs });
+               connection = makeConnection(open, 'shm', () => {});
+             }
+             const traffic = new Traffic(connection, role === 'client' ? 0 : 1, messages, messages);
+             for (let i = 0; i < 100; i++) traffic.step();
+             if (role === 'server') connection.renew();
+             if (traffic.done) { say('done'); await new Promise((go) => setTimeout(go, 5)); }
+           } catch (error) {
+             if (error.code === 'ERR_FENCED') fences++;
+             else if (error.code !== 'ERR_ALREADY_CONNECTED') { say(error.stack); break; }
+             if (connection?.state === 'closed') connection = null;
+             await new Promise((go) => setTimeout(go, 1));
+           }
+         }
+         connection?.close();
+         say('fences ' + fences);`,
+        { path, role, timeoutMs, stop, messages },
+      );
+    const workers = [side('server', TIMEOUT_MS), side('client', 3), side('client', 3)];
+    const words = (): unknown[] => workers.flatMap((worker) => worker.words);
+    const odd = (): unknown => words().find((word) => word !== 'done' && !/^fences/.test(String(word)));
+    await scene.until(
+      () =>
+        odd() !== undefined ||
+        (workers[0]?.words.includes('done') === true &&
+          workers.slice(1).some((worker) => worker.words.includes('done'))),
+      'all messages',
+    );
+    Atomics.store(stop, 0, 1);
+    expect(odd()).to.equal(undefined);
+    const fences = (): number[] =>
+      words().flatMap((word) => (/^fences/.test(String(word)) ? [Number(String(word).slice(7))] : []));
+    await scene.until(() => fences().length === 3, 'all to end');
+    console.log(`      fenced off: ${fences().join(', ')} times`);
+    expect(fences()[0], 'the side that gives signs of life').to.equal(0);
+    expect(Math.max(...fences()), 'how often a side was taken over').to.be.above(3);
+    const last = connection(openSegmentFile(path, 'client', {}));
+    expect([last.pushed, last.popped]).to.deep.equal([messages, messages]);
+  });
+});
