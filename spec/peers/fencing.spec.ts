@@ -169,7 +169,7 @@ describe('the one owner of a side', () => {
       const clientPeer = (settings: Partial<PeerSettings> = {}): Peer =>
         new Peer(scene, { role: 'client', transport, ...settings });
 
-      it('learns by any call that it was stopped and has lost its place, and writes nothing', async () => {
+      it('paused past its timeout writes again beside its successor, in TCPSHM: here it learns by any call that it has lost its place, and writes nothing', async () => {
         const prepare: Record<string, readonly string[]> = {
           alloc: [],
           push: ['alloc'],
