@@ -370,8 +370,8 @@ export class Connection {
     }
     if (this.#fence !== null) {
       const fence = this.#fence;
-      left();
       this.#shut();
+      left();
       handlers.onDisconnect?.(this, fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated', fence);
       return;
     }
