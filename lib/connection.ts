@@ -51,7 +51,8 @@ export function makeConnection(
  * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
  * and `pop` give what has arrived; the next login resumes it.
  *
- * Belongs to one thread, the one that polls it. Nothing here blocks.
+ * Belongs to one thread, the one that polls it. Nothing here blocks, but for a `push` or `pop` while another process
+ * moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
  */
 export class Connection {
   /** What lies between the peers. */
