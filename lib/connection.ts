@@ -53,7 +53,8 @@ export function makeConnection(
  * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
  * and `pop` give what has arrived; the next login resumes it.
  *
- * Belongs to one thread, the one that polls it. Nothing here blocks.
+ * Belongs to one thread, the one that polls it. Nothing here blocks, but for a `push` or `pop` while another process
+ * moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
  */
 export class Connection {
   /** What lies between the peers. */
@@ -414,8 +415,8 @@ export class Connection {
     }
     if (this.#fence !== null) {
       const fence = this.#fence;
-      left();
       this.#shut();
+      left();
       handlers.onDisconnect?.(this, fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated', fence);
       return;
     }

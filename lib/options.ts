@@ -26,9 +26,15 @@ export interface PeerOptions {
   readonly wire?: 'native' | 'net';
   /** TCP_NODELAY: send small frames at once. Default true. */
   readonly noDelay?: boolean;
-  /** A side that has sent nothing for so long sends a heartbeat. Default 3000. */
+  /**
+   * A side that has sent nothing for so long sends a heartbeat. So often it also shows in the files of its sessions that
+   * it is alive. Default 3000.
+   */
   readonly heartbeatIntervalMs?: number;
-  /** A side that has received nothing for so long takes the connection for lost. Default 10000. */
+  /**
+   * A side that has received nothing for so long takes the connection for lost. A side that was not polled for so long
+   * can be taken over by another process of its name (ERR_FENCED). Default 10000.
+   */
   readonly connectionTimeoutMs?: number;
   /**
    * How long a login may take. Default 3000. Making the queues is part of it: reserving 1 GiB of shared memory can take

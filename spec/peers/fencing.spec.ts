@@ -300,6 +300,26 @@ describe('the one owner of a side', () => {
         await scene.until(() => again.of(name).popped === 2, 'all of it');
       });
 
+      it('keeps its place as a server too, connected or not', async () => {
+        const name = scene.clientName;
+        const first = new Peer(scene, { role: 'server', transport });
+        const second = new Peer(scene, { role: 'server', transport });
+        const { port } = await first.heard('port');
+        const { port: secondPort } = await second.heard('port');
+        const client = scene.client({ ...TIMES, onMessage });
+        const local = await scene.connect(client, { port: port as number, transport });
+        await scene.until(() => local.state === 'connected', 'the connection');
+        local.close();
+        await first.reaches(name, 'state', 'disconnected');
+        await scene.until(elapsed(2 * TIMES.connectionTimeoutMs), 'longer than the timeout');
+        const error = await scene.refused(
+          client.connect({ port: secondPort as number, transport }),
+          'ERR_ALREADY_CONNECTED',
+        );
+        expect(error.message).to.include(`process ${first.processId}`);
+        await scene.connect(client, { port: port as number, transport });
+      });
+
       it('that is killed leaves its place at once', async () => {
         const name = scene.clientName;
         const { port, of } = await serve({ connectionTimeoutMs: LONG_MS });

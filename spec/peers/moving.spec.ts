@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { type Connection, makeConnection } from '../../lib/connection.js';
 import type { Message } from '../../lib/index.js';
@@ -9,7 +10,8 @@ import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { LOCK_BYTE } from '../../lib/store/sessionFile.js';
 import { expectCode } from '../support/failure.js';
 import { silence } from '../support/silence.js';
-import { Scene } from './support.js';
+import { until } from '../support/until.js';
+import { expectError, Scene } from './support.js';
 
 const IDENTITY: Identity = {
   client: 'alice',
@@ -138,6 +140,19 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(receive(bob)).to.deep.equal(['one']);
     });
 
+    it('with a message that it pops first of all', () => {
+      alice.send('one');
+      alice.send('two');
+      bob.front();
+      takeOver();
+      bob.pop();
+      expect(bob.popped).to.equal(1);
+      expect(receive(bob)).to.deep.equal(['two']);
+      bob.close();
+      bob = connection(openSegmentFile(path, 'server', {}));
+      expect(receive(bob)).to.deep.equal([]);
+    });
+
     it('with queues that are full, wrap and hold a message at their end', () => {
       for (let n = 0; n < 40; n++) {
         const sizes = [900, 24, 500].map((size) => (size + 8 * n) % 1000);
@@ -235,6 +250,30 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(old.state).to.equal('closed');
     });
 
+    it('learns it when it is polled, and neither hears nor says another word', () => {
+      const calls: string[] = [];
+      const old = alice;
+      old.attach(
+        {
+          connected: true,
+          ended: null,
+          error: null,
+          poll: () => calls.push('poll'),
+          close: () => calls.push('close'),
+          abandon: () => calls.push('abandon'),
+        },
+        new Uint8Array(0),
+      );
+      expect(old.pollLink(0)).to.equal(true);
+      takeOver();
+      expect(old.pollLink(0)).to.equal(false);
+      const reasons: string[] = [];
+      const left: string[] = [];
+      old.disconnect({ onDisconnect: (_, reason) => reasons.push(reason) }, () => left.push(old.state));
+      expect([reasons, left, old.state]).to.deep.equal([['taken over'], ['closed'], 'closed']);
+      expect(calls).to.deep.equal(['poll', 'abandon']);
+    });
+
     it('has not taken what it pushed while it did not know', () => {
       const old = alice;
       claim(old, 'too late');
@@ -244,6 +283,79 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(receive(bob)).to.deep.equal(['in time']);
       expect(alice.pushed).to.equal(1);
     });
+  });
+
+  describe('while it is disconnected', () => {
+    /** Another process opens a side of the session that is in this file, takes it over and leaves it. */
+    function borrow(open: OpenSegment, role: 'client' | 'server'): void {
+      const { where } = open;
+      const owner = role === open.role ? open : (openSegmentFile(where, role, {}) as OpenSegment);
+      silence(owner, TIMEOUT_MS);
+      (openSegmentFile(where, role, {}) as OpenSegment).close();
+      expect(open.segment.moved[0]).to.equal(1);
+      if (owner !== open) owner.close();
+    }
+
+    it('is the same one at the next login, if this side is still its own', async () => {
+      const { server, client, address, local, remote, log } = await scene.pair('shm');
+      remote.send('before');
+      await scene.until(() => log.includes('client: before'), 'a message');
+      local.close();
+      await scene.until(() => remote.state === 'disconnected', 'the end');
+      remote.send('meanwhile');
+      borrow(remote.open, 'client');
+      const again = await scene.connect(client, address);
+      await scene.until(() => log.includes('client: meanwhile'), 'the next message');
+      expect(again.popped).to.equal(2);
+      expect(server.connections).to.deep.equal([remote]);
+    });
+
+    for (const way of ['shm', 'tcp native'] as const) {
+      it(`over ${way} is given up by a server that has lost it, and found again`, async () => {
+        const { server, client, address, local, remote, log, serverEnded } = await scene.pair(way);
+        local.send('before');
+        await scene.until(() => log.includes('server: before'), 'a message');
+        local.close();
+        await scene.until(() => serverEnded.length === 1, 'the end');
+        borrow(remote.open, 'server');
+        const again = await scene.connect(client, address);
+        again.send('behind');
+        await scene.until(() => log.includes('server: behind'), 'the next message');
+        expect(serverEnded.map(({ connection, reason }) => [connection === remote, reason])).to.deep.equal([
+          [true, 'closed by peer'],
+          [true, 'taken over'],
+        ]);
+        expect(remote.state).to.equal('closed');
+        expect(server.connections.map(({ popped }) => popped)).to.deep.equal([2]);
+      });
+
+      it(`over ${way} is given up by a client that has lost it, and found again if it asks for it`, async () => {
+        const { server, client, address, local, log } = await scene.pair(way);
+        local.send('before');
+        await scene.until(() => log.includes('server: before'), 'a message');
+        await server.close();
+        await scene.until(() => local.state === 'disconnected', 'the end');
+        const next = scene.server({ ...scene.wire(way) });
+        await next.listen({ port: (address as { port: number }).port });
+        borrow(local.open, 'client');
+        // The client is not polled meanwhile: it is the login that finds out.
+        let error: unknown = null;
+        client.connect(address).catch((reason: unknown) => {
+          error = reason;
+        });
+        await until(
+          () => error !== null || local.state === 'connected',
+          'the login',
+          async () => {
+            next.poll();
+            await nextTurn();
+          },
+        );
+        expectError(error, 'ERR_FENCED');
+        expect(local.state).to.equal('closed');
+        expect((await scene.connect(client, address)).pushed).to.equal(1);
+      });
+    }
   });
 
   it('while its owner is at work goes on with every message, once and in order', async () => {

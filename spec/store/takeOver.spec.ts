@@ -6,11 +6,12 @@ import { type MappedFile, native } from '../../lib/memory/native.js';
 import { RingConsumer } from '../../lib/ring/consumer.js';
 import { RingProducer } from '../../lib/ring/producer.js';
 import { journalFileName, type Role } from '../../lib/session/names.js';
-import type { Identity } from '../../lib/session/segment.js';
+import type { Identity, Segment } from '../../lib/session/segment.js';
 import { readTenure } from '../../lib/session/tenure.js';
 import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { LOCK_BYTE } from '../../lib/store/sessionFile.js';
+import { takeOver } from '../../lib/store/takeOver.js';
 import { Scene } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { silence } from '../support/silence.js';
@@ -199,6 +200,29 @@ describe('taking over a side of a session file', () => {
     const next = createSegmentFile(path, 'server', { ...IDENTITY, sessionId: 'fedcba9876543210' });
     opened.push(next);
     expect(server.follow()).to.deep.equal({ kind: 'taken', by: null });
+  });
+
+  it('takes along what is done while it copies', () => {
+    const owner = begin('client');
+    const { segment } = owner;
+    silence(owner, TIMEOUT_MS);
+    const file = map();
+    let looks = 0;
+    // Somebody is at work in it between the first look and the second.
+    const busy = Object.create(segment, {
+      clientToServer: {
+        get: () => {
+          if (++looks === 2) push(owner, 'meanwhile');
+          return segment.clientToServer;
+        },
+      },
+    }) as Segment;
+    const occupied = { file, path, inode: statSync(path).ino, segment: busy, role: 'client' } as const;
+    takeOver(occupied, TIMEOUT_MS, (fresh) =>
+      native().mapFile(fresh, { create: true, sizeBytes: file.buffer.byteLength }),
+    );
+    expect(looks).to.equal(4);
+    expect(pop(open('server'))).to.deep.equal(['meanwhile']);
   });
 
   describe('by one who dies in the middle of it', () => {
