@@ -2,7 +2,6 @@ import { TcpshmError } from './errors.js';
 import { RingConsumer } from './ring/consumer.js';
 import type { Message } from './ring/message.js';
 import { RingProducer } from './ring/producer.js';
-import { rebaseConsumer, rebaseProducer } from './ring/rebase.js';
 import { RingReplica } from './ring/replica.js';
 import type { DisconnectReason } from './session/disconnect.js';
 import { Durability, type JournalEnds } from './session/durability.js';
@@ -10,9 +9,10 @@ import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { Replication } from './session/replication.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
-import { fencedError, isMoved } from './session/tenure.js';
+import { isMoved } from './session/tenure.js';
 import { Flusher } from './store/flusher.js';
 import type { OpenSegment } from './store/openSegment.js';
+import { Pursuit } from './store/pursuit.js';
 import type { Conversation } from './wire/conversation.js';
 import type { Link } from './wire/link.js';
 import { WireLink } from './wire/wireLink.js';
@@ -80,8 +80,7 @@ export class Connection {
   #pump: WireLink | null = null;
   /** What the peer wrote into the rings and must not have: ends the link at the next poll. */
   #violation: TcpshmError | null = null;
-  /** Files that the session has moved from, until nobody looks at a message in them any more. */
-  readonly #left: { readonly open: OpenSegment; readonly message: Message }[] = [];
+  readonly #pursuit: Pursuit;
   /** Why this process can no longer use the session: noticed in a poll, which tells it and closes the connection. */
   #fence: TcpshmError | null = null;
   #closed = false;
@@ -99,6 +98,7 @@ export class Connection {
     this.#producer = new RingProducer(segment.outgoing(role));
     this.#consumer = new RingConsumer(segment.incoming(role));
     this.#moved = segment.moved;
+    this.#pursuit = new Pursuit(open, this.#producer, this.#consumer);
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
     this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
     this.#onClosed = onClosed;
@@ -278,7 +278,7 @@ export class Connection {
   renew(): boolean {
     if (this.#closed) return true;
     if (!this.follow()) return this.#fence === null;
-    if (!this.#consumer.held) this.#closeLeft();
+    if (!this.#consumer.held) this.#pursuit.closeUnused();
     this.#open.renew();
     return true;
   }
@@ -487,43 +487,17 @@ export class Connection {
     return this.#follow() ? this.#consumer.front() : null;
   }
 
-  /**
-   * Goes after a session that has moved. True where both ends, or with an open claim or batch the consumer, are in the
-   * file that counts; the producer follows when that is published. False while it is being moved. Throws why this
-   * process cannot use the session any more.
-   */
+  /** Goes after a session that has moved, as `Pursuit.search` does, and works in the file that it has led to. */
   #search(): boolean {
-    for (;;) {
-      const { segment, role } = this.#open;
-      const left = this.#left.at(-1);
-      if (left !== undefined && this.#moved !== segment.moved && !this.#producer.busy) {
-        const from = left.open.segment.outgoing(role);
-        this.#producer = rebaseProducer(this.#producer, from, segment.outgoing(role));
-        this.#moved = segment.moved;
-      }
-      if (!isMoved(segment.moved)) return true;
-      // One move at a time: at another one, all waits for what is still to be published in the file before.
-      if (this.#moved !== segment.moved) return false;
-      const found = this.#open.follow();
-      if (found.kind === 'moving') return false;
-      if (found.kind === 'taken') throw fencedError(this.localName, this.remoteName, found.by);
-      if (found.kind === 'moved') {
-        // A message that was given to the user stays readable in the old file.
-        this.#left.push({ open: this.#open, message: this.#consumer.message });
-        this.#open = found.open;
-        this.#consumer = rebaseConsumer(this.#consumer, found.open.segment.incoming(role));
-      }
+    const pursuit = this.#pursuit;
+    try {
+      return pursuit.search();
+    } finally {
+      this.#open = pursuit.open;
+      this.#producer = pursuit.producer;
+      this.#consumer = pursuit.consumer;
+      this.#moved = pursuit.moved;
     }
-  }
-
-  #closeLeft(): void {
-    for (const { open, message } of this.#left) {
-      // The producer may still be in the last of them.
-      if (open.segment.moved === this.#moved) return;
-      message.expire();
-      open.close();
-    }
-    this.#left.length = 0;
   }
 
   /** The end of a connection whose session is another process's, without a word to the peer. */
@@ -541,10 +515,7 @@ export class Connection {
     this.#fence = null;
     this.#producer.message.expire();
     this.#consumer.message.expire();
-    for (const { open, message } of this.#left) {
-      message.expire();
-      open.close();
-    }
+    this.#pursuit.closeLeft();
     let failure: TcpshmError | null = null;
     try {
       closeSession();

@@ -1,0 +1,92 @@
+import type { RingConsumer } from '../ring/consumer.js';
+import type { Message } from '../ring/message.js';
+import type { RingProducer } from '../ring/producer.js';
+import { rebaseConsumer, rebaseProducer } from '../ring/rebase.js';
+import { fencedError, isMoved } from '../session/tenure.js';
+import type { OpenSegment } from './openSegment.js';
+
+/**
+ * Goes after a session that somebody moves to a fresh file (takeOver.ts) while this process has a side of it open: opens
+ * the side there, and brings the ends along with whatever they did in the old file after it was copied.
+ */
+export class Pursuit {
+  #open: OpenSegment;
+  #producer: RingProducer;
+  #consumer: RingConsumer;
+  #moved: Int32Array;
+  /** Files that the session has moved from, until nobody looks at a message in them any more. */
+  readonly #left: { readonly open: OpenSegment; readonly message: Message }[] = [];
+
+  constructor(open: OpenSegment, producer: RingProducer, consumer: RingConsumer) {
+    this.#open = open;
+    this.#producer = producer;
+    this.#consumer = consumer;
+    this.#moved = open.segment.moved;
+  }
+
+  /** The file that counts, as far as it was reached, and the ends; the producer may still be in the one before. */
+  get open(): OpenSegment {
+    return this.#open;
+  }
+  get producer(): RingProducer {
+    return this.#producer;
+  }
+  get consumer(): RingConsumer {
+    return this.#consumer;
+  }
+  /** The `moved` word of the file that the producer is in. */
+  get moved(): Int32Array {
+    return this.#moved;
+  }
+
+  /**
+   * True where both ends, or with an open claim or batch the consumer, are in the file that counts; the producer follows
+   * when that is published. False while the session is being moved. Throws ERR_FENCED when the side is another
+   * process's by now, ERR_FILE, ERR_SEGMENT.
+   */
+  search(): boolean {
+    for (;;) {
+      const { segment, role } = this.#open;
+      const left = this.#left.at(-1);
+      if (left !== undefined && this.#moved !== segment.moved && !this.#producer.busy) {
+        const from = left.open.segment.outgoing(role);
+        this.#producer = rebaseProducer(this.#producer, from, segment.outgoing(role));
+        this.#moved = segment.moved;
+      }
+      if (!isMoved(segment.moved)) return true;
+      // One move at a time: at another one, all waits for what is still to be published in the file before.
+      if (this.#moved !== segment.moved) return false;
+      const found = this.#open.follow();
+      if (found.kind === 'moving') return false;
+      if (found.kind === 'taken') {
+        const { client, server } = segment.identity;
+        throw fencedError(role === 'client' ? client : server, role === 'client' ? server : client, found.by);
+      }
+      if (found.kind === 'moved') {
+        // A message that was given to the user stays readable in the old file.
+        this.#left.push({ open: this.#open, message: this.#consumer.message });
+        this.#open = found.open;
+        this.#consumer = rebaseConsumer(this.#consumer, found.open.segment.incoming(role));
+      }
+    }
+  }
+
+  /** Closes files that nobody looks at any more: nothing may be held by the consumer. */
+  closeUnused(): void {
+    for (const { open, message } of this.#left) {
+      // The producer may still be in the last of them.
+      if (open.segment.moved === this.#moved) return;
+      message.expire();
+      open.close();
+    }
+    this.#left.length = 0;
+  }
+
+  /** Closes all files that the session has moved from, with the end of the connection. */
+  closeLeft(): void {
+    for (const { open, message } of this.#left.splice(0)) {
+      message.expire();
+      open.close();
+    }
+  }
+}
