@@ -58,7 +58,11 @@ describe('report of the bench', () => {
       ],
     });
     const slices = [slice(200, 90, 110), slice(900, 95, 105), slice(150, 100, 100)];
-    expect(makeRatio('core-to-core', slices)).to.deep.equal({ to: 'limit/core-to-core', mean: 2, p50: 1 });
+    expect(makeRatio('limit/core-to-core', slices)).to.deep.equal({
+      to: 'limit/core-to-core',
+      mean: 2,
+      p50: 1,
+    });
   });
 
   it('summarizes single round trips, and states the cost of the clock', () => {
