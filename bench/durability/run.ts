@@ -36,7 +36,7 @@ const QUICK: Plan = {
   bursts: 4,
   perSlice: 50,
   slices: 8,
-  warmUp: 20,
+  warmUp: 40,
 };
 const FULL: Plan = {
   rounds: 5,
