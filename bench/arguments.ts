@@ -1,18 +1,20 @@
 import { parseArgs } from 'node:util';
 
 /** The benchmarks that there are. */
-export const BENCHMARKS = ['rtt'] as const;
+export const BENCHMARKS = ['rtt', 'durability'] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
-export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE]
+export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]
 
 benchmarks
   rtt          round trips of mixed small messages: our transports, their floors, and peers
+  durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync
 
 options
-  --quick      under 45 seconds, with fewer and shorter measurements
-  --json FILE  also write the results as JSON; '-' is standard output, and the table goes to standard error
-  --help       this text
+  --quick          under 45 seconds, with fewer and shorter measurements
+  --json FILE      also write the results as JSON; '-' is standard output, and the table goes to standard error
+  --directory DIR  durability: a folder on the disk to measure; default is the system's for temporary files
+  --help           this text
 `;
 
 export interface RunRequest {
@@ -21,6 +23,8 @@ export interface RunRequest {
   readonly quick: boolean;
   /** Where the JSON goes, '-' for standard output; undefined for nowhere. */
   readonly json: string | undefined;
+  /** On the disk to measure; undefined for the system's folder for temporary files. */
+  readonly directory: string | undefined;
 }
 
 export type Request =
@@ -48,7 +52,12 @@ export function parseArguments(words: readonly string[]): Request {
   if (more.length > 0)
     return { kind: 'misuse', message: `one benchmark at a time, got also '${more.join(' ')}'` };
   if (values.json === '') return { kind: 'misuse', message: "--json needs the name of a file, or '-'" };
-  return { kind: 'run', benchmark, quick: values.quick, json: values.json };
+  if (values.directory === '') return { kind: 'misuse', message: '--directory needs the name of a folder' };
+  if (values.directory !== undefined && benchmark !== 'durability') {
+    return { kind: 'misuse', message: `--directory is for durability, ${benchmark} measures no disk` };
+  }
+  const { quick, json, directory } = values;
+  return { kind: 'run', benchmark, quick, json, directory };
 }
 
 function parse(words: readonly string[]) {
@@ -58,6 +67,7 @@ function parse(words: readonly string[]) {
     options: {
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
+      directory: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });

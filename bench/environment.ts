@@ -1,7 +1,6 @@
 /** Where a run took place: what a reader needs to compare it with another. */
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, loadavg, platform, cpus as processors, release, type } from 'node:os';
-import { canPin } from './pinning.js';
 import type { CpuPair } from './subject.js';
 
 export interface Environment {
@@ -17,17 +16,20 @@ export interface Environment {
   readonly cpu: string;
   /** Processors that this process may use. */
   readonly cores: number;
+  /** What the floors in C were compiled with; empty where there are none. */
   readonly compiler: string;
-  /** Processors that the two sides of each measurement are pinned to. */
-  readonly cpus: CpuPair;
+  /** Processors that the two sides of each measurement are pinned to; empty where they are left to the scheduler. */
+  readonly cpus: CpuPair | readonly [];
   /** Whether our transports and the peers could be pinned. */
   readonly pinned: boolean;
+  /** Where what is kept on a disk was kept. */
+  readonly disk?: { readonly directory: string; readonly type: string; readonly device: string };
   /** Of the last minute before the run: above 0 the machine has other work. */
   readonly loadAverage: number;
 }
 
 export function describeEnvironment(
-  run: Pick<Environment, 'benchmark' | 'quick' | 'compiler' | 'cpus'>,
+  run: Pick<Environment, 'benchmark' | 'quick' | 'compiler' | 'cpus' | 'pinned' | 'disk'>,
 ): Environment {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return {
@@ -38,7 +40,6 @@ export function describeEnvironment(
     v8: process.versions.v8,
     platform: `${platform()} ${arch()}`,
     kernel: `${type()} ${release()}`,
-    pinned: canPin(),
     cpu: processors()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
     loadAverage: Math.round((loadavg()[0] as number) * 100) / 100,

@@ -1,11 +1,15 @@
-/** `npm run -s bench -- rtt [--quick] [--json FILE]`: see README.md. */
+/** `npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]`: see README.md. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseArguments, type RunRequest, USAGE } from './arguments.js';
 import { exitOnSignals } from './cleanup.js';
 import { allowedCpus, choosePair } from './cpus.js';
+import { diskOf } from './durability/fileSystem.js';
+import { runDurability } from './durability/run.js';
 import { describeEnvironment } from './environment.js';
 import { compileLimits } from './limitPrograms.js';
+import { canPin } from './pinning.js';
 import { Progress } from './progress.js';
 import type { Report } from './report.js';
 import { runRtt } from './rtt.js';
@@ -32,16 +36,30 @@ if (request.kind === 'help') {
   }
 }
 
-async function run({ benchmark, quick, json }: RunRequest): Promise<Report> {
+async function run(request: RunRequest): Promise<Report> {
+  const { benchmark, json } = request;
   // A report that cannot be written is better known before it is measured.
   if (json !== undefined && json !== '-') accessSync(dirname(resolve(json)), constants.W_OK);
   const progress = new Progress(process.stderr);
+  const report = await (benchmark === 'rtt' ? rtt(request, progress) : durability(request, progress));
+  progress.end();
+  return report;
+}
+
+async function rtt({ benchmark, quick }: RunRequest, progress: Progress): Promise<Report> {
   const available = allowedCpus();
   const cpus = choosePair(available);
   const compiler = await compileLimits();
-  const environment = describeEnvironment({ benchmark, quick, compiler, cpus });
+  const environment = describeEnvironment({ benchmark, quick, compiler, cpus, pinned: canPin() });
   const outcome = await runRtt({ quick, cpus, cores: available.length, progress });
-  progress.end();
+  return { environment, ...outcome };
+}
+
+async function durability({ benchmark, quick, ...request }: RunRequest, progress: Progress): Promise<Report> {
+  const directory = resolve(request.directory ?? tmpdir());
+  const disk = { directory, ...diskOf(directory) };
+  const environment = describeEnvironment({ benchmark, quick, compiler: '', cpus: [], pinned: false, disk });
+  const outcome = await runDurability({ quick, directory, cores: allowedCpus().length, progress });
   return { environment, ...outcome };
 }
 

@@ -33,8 +33,13 @@ export function stamp(view: DataView, at: number, size: number, sequence: number
 }
 
 /** Throws unless the `size` bytes at `at` are the payload of message `sequence`. */
-export function verify(view: DataView, at: number, size: number, sequence: number): void {
-  const expectedSize = payloadBytes(sequence);
+export function verify(
+  view: DataView,
+  at: number,
+  size: number,
+  sequence: number,
+  expectedSize = payloadBytes(sequence),
+): void {
   if (size !== expectedSize) throw mismatch(sequence, 'size', expectedSize, size);
   const number = view.getInt32(at, true);
   if (number !== sequence) throw mismatch(sequence, 'number', sequence, number);

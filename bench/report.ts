@@ -2,7 +2,6 @@
 import type { Histogram } from 'hdr-histogram-js';
 import type { Environment } from './environment.js';
 import { median, type Summary, summarize } from './statistics.js';
-import type { Limit } from './subject.js';
 
 export interface Report {
   readonly environment: Environment;
@@ -12,13 +11,13 @@ export interface Report {
   readonly warnings: readonly string[];
 }
 
-/** `mean` to `max` are those of the batches: a sample is the mean round trip of `batch` round trips. */
+/** `mean` to `max` are those of the samples: each is the mean time of `batch` round trips, messages or flushes. */
 export interface Result extends Summary {
   readonly name: string;
   readonly unit: 'ns';
-  /** Round trips that were timed. */
+  /** Round trips, messages or flushes that were timed. */
   readonly n: number;
-  /** Round trips in a sample. */
+  /** How many of them make a sample. */
   readonly batch: number;
   /** Samples that were taken. */
   readonly samples: number;
@@ -26,6 +25,10 @@ export interface Result extends Summary {
   readonly slices: number;
   /** This compared with its floor; for a busy polling subject, with the probes around its own slices. */
   readonly ratio?: Ratio;
+  /** The same, compared with a floor that waits in the event loop as this does. */
+  readonly awaitedRatio?: Ratio;
+  /** Of what moves one way. */
+  readonly rate?: Rate;
   /** Single round trips, each with one reading of the clock (`clock`) in it. */
   readonly single?: Single;
   /** No slice settled: this figure belongs to no one state of the machine, or to a machine that was busy. */
@@ -37,6 +40,16 @@ export interface Ratio {
   readonly to: string;
   readonly mean: number;
   readonly p50: number;
+}
+
+/** Messages that went one way. */
+export interface Rate {
+  /** Of the median, the slowest and the fastest sample. */
+  readonly messagesPerSecond: number;
+  readonly slowest: number;
+  readonly fastest: number;
+  /** Bytes that each side had the kernel write to the disk, in whole pages, for each message. */
+  readonly writtenBytes: { readonly sender: number; readonly receiver: number };
 }
 
 export interface Single extends Summary {
@@ -77,14 +90,27 @@ export function makeSingle(histogram: Histogram, clock: number): Single {
   };
 }
 
+export function makeRate(
+  samples: readonly number[],
+  writtenBytes: { readonly sender: number; readonly receiver: number },
+): Rate {
+  const perSecond = (ns: number): number => Math.round(1e9 / ns);
+  return {
+    messagesPerSecond: perSecond(median(samples)),
+    slowest: perSecond(Math.max(...samples)),
+    fastest: perSecond(Math.min(...samples)),
+    writtenBytes: { sender: tenth(writtenBytes.sender), receiver: tenth(writtenBytes.receiver) },
+  };
+}
+
 interface Centre {
   readonly mean: number;
   readonly p50: number;
 }
 
-/** Compares each slice with the probes around it; the median of these ratios is that of the subject. */
+/** Compares each slice with the probes of its floor around it; the median of these ratios is that of the subject. */
 export function makeRatio(
-  limit: Limit,
+  to: string,
   slices: readonly { readonly subject: Centre; readonly probes: readonly Centre[] }[],
 ): Ratio {
   const ratio = (field: keyof Centre): number =>
@@ -96,7 +122,7 @@ export function makeRatio(
         }),
       ),
     );
-  return { to: `limit/${limit}`, mean: ratio('mean'), p50: ratio('p50') };
+  return { to, mean: ratio('mean'), p50: ratio('p50') };
 }
 
 function tenths({ mean, p50, p99, p999, max }: Summary): Summary {

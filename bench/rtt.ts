@@ -221,7 +221,7 @@ class RttRun {
           chosen.map(({ measured }) => measured.samples),
         ),
         ratio: makeRatio(
-          subject.limit,
+          `limit/${subject.limit}`,
           chosen.map(({ before, measured, after }) => ({
             subject: summarize(measured.samples),
             probes: [before, after],

@@ -1,28 +1,19 @@
 /** A report as text for a terminal. */
+import type { Environment } from './environment.js';
 import type { Report, Result } from './report.js';
 
-const BATCH_HEAD = [
-  'batches, mean round trip',
-  'mean',
-  'p50',
-  'p99',
-  'p99.9',
-  'max',
-  'mean/floor',
-  'p50/floor',
-  'n',
-];
-const SINGLE_HEAD = ['single round trips', 'mean', 'p50', 'p99', 'p99.9', 'max', 'clock', 'n'];
+const TIMES_HEAD = ['mean', 'p50', 'p99', 'p99.9', 'max'];
+const BATCH_HEAD = ['batches, mean round trip', ...TIMES_HEAD, 'mean/floor', 'p50/floor', 'n'];
+const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
+const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
+const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
 
 export function formatReport({ environment, results, failed, warnings }: Report): string {
-  const { node, v8, cpu, cores, kernel, cpus, pinned, version, quick, benchmark } = environment;
+  const { node, v8, cpu, cores, kernel, version, quick, benchmark } = environment;
   const lines = [
     `tcpshm ${version} ${benchmark}${quick ? ' (quick)' : ''}, node ${node} (V8 ${v8}), ${kernel}`,
-    `${cpu}, ${cores} cores, ${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}`,
-    '',
-    ...table(BATCH_HEAD, results.map(batchRow)),
-    '',
-    ...table(SINGLE_HEAD, results.flatMap(singleRow)),
+    `${cpu}, ${cores} cores, ${placement(environment)}`,
+    ...(benchmark === 'durability' ? durabilityTables(results) : rttTables(results)),
   ];
   for (const { name, reason } of failed) lines.push('', `not measured: ${name}: ${reason}`);
   for (const warning of warnings) lines.push('', `warning: ${warning}`);
@@ -36,21 +27,67 @@ export function formatTime(ns: number): string {
   return `${(ns / 1e6).toFixed(2)} ms`;
 }
 
+function placement({ cpus, pinned, disk }: Environment): string {
+  const where = disk === undefined ? '' : `, ${disk.directory} on ${disk.device} (${disk.type})`;
+  if (cpus.length === 0) return `not pinned${where}`;
+  return `${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}${where}`;
+}
+
+function rttTables(results: readonly Result[]): string[] {
+  return [
+    '',
+    ...table(BATCH_HEAD, results.map(batchRow)),
+    '',
+    ...table(SINGLE_HEAD, results.flatMap(singleRow)),
+  ];
+}
+
+function durabilityTables(results: readonly Result[]): string[] {
+  const writes = results.filter(({ rate }) => rate === undefined);
+  return ['', ...table(RATE_HEAD, results.flatMap(rateRow)), '', ...table(WRITE_HEAD, writes.map(writeRow))];
+}
+
 function batchRow(result: Result): string[] {
-  const { name, mean, p50, p99, p999, max, ratio, n, unsettled } = result;
+  const { name, ratio, n, unsettled } = result;
   return [
     unsettled ? `${name} (unsettled)` : name,
-    ...[mean, p50, p99, p999, max].map(formatTime),
-    ratio === undefined ? '' : ratio.mean.toFixed(2),
-    ratio === undefined ? '' : ratio.p50.toFixed(2),
+    ...times(result),
+    multiple(ratio?.mean),
+    multiple(ratio?.p50),
     n.toLocaleString('en'),
   ];
 }
 
 function singleRow({ name, single }: Result): string[][] {
   if (single === undefined) return [];
-  const { mean, p50, p99, p999, max, clock, n } = single;
-  return [[name, ...[mean, p50, p99, p999, max, clock].map(formatTime), n.toLocaleString('en')]];
+  return [[name, ...times(single), formatTime(single.clock), single.n.toLocaleString('en')]];
+}
+
+function rateRow({ name, rate, n }: Result): string[][] {
+  if (rate === undefined) return [];
+  const { messagesPerSecond, slowest, fastest, writtenBytes } = rate;
+  const written = [writtenBytes.sender, writtenBytes.receiver].map((bytes) => `${bytes.toFixed(0)} B`);
+  const counts = [messagesPerSecond, slowest, fastest].map((count) => count.toLocaleString('en'));
+  return [[name, ...counts, ...written, n.toLocaleString('en')]];
+}
+
+function writeRow(result: Result): string[] {
+  const { name, ratio, awaitedRatio, n } = result;
+  return [name, ...times(result), multiple(ratio?.p50), multiple(awaitedRatio?.p50), n.toLocaleString('en')];
+}
+
+function times({
+  mean,
+  p50,
+  p99,
+  p999,
+  max,
+}: Pick<Result, 'mean' | 'p50' | 'p99' | 'p999' | 'max'>): string[] {
+  return [mean, p50, p99, p999, max].map(formatTime);
+}
+
+function multiple(ratio: number | undefined): string {
+  return ratio === undefined ? '' : ratio.toFixed(2);
 }
 
 /** The first column to the left, the others to the right, each as wide as its widest cell. */

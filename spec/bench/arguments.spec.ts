@@ -14,17 +14,28 @@ describe('arguments of the bench', () => {
       benchmark: 'rtt',
       quick: false,
       json: undefined,
+      directory: undefined,
     });
   });
 
   it('have options before or after it', () => {
-    const expected = { kind: 'run', benchmark: 'rtt', quick: true, json: 'out.json' };
+    const expected = { kind: 'run', benchmark: 'rtt', quick: true, json: 'out.json', directory: undefined };
     expect(parseArguments(['rtt', '--quick', '--json', 'out.json'])).to.deep.equal(expected);
     expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
   });
 
   it('send the JSON to standard output with a dash', () => {
     expect(parseArguments(['rtt', '--json', '-'])).to.include({ json: '-' });
+  });
+
+  it('name the folder on whose disk durability is measured', () => {
+    expect(parseArguments(['durability', '--directory', '/srv'])).to.deep.equal({
+      kind: 'run',
+      benchmark: 'durability',
+      quick: false,
+      json: undefined,
+      directory: '/srv',
+    });
   });
 
   it('ask for help, with or without a benchmark', () => {
@@ -39,6 +50,8 @@ describe('arguments of the bench', () => {
     expect(misuse('rtt', '--fast')).to.match(/--fast/);
     expect(misuse('rtt', '--json')).to.match(/--json/);
     expect(misuse('rtt', '--json', '')).to.match(/--json needs/);
+    expect(misuse('durability', '--directory', '')).to.match(/--directory needs/);
+    expect(misuse('rtt', '--directory', '/srv')).to.match(/--directory is for durability/);
     expect(misuse('rtt', '--quick=yes')).to.match(/--quick/);
   });
 });

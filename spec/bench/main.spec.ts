@@ -26,4 +26,11 @@ describe('command line of the bench', () => {
     expect(status).to.equal(1);
     expect(stderr).to.match(/\/nowhere\/at/);
   });
+
+  it('refuses to measure a disk where there is none, and tells which option names another folder', () => {
+    const { status, stdout, stderr } = bench('durability', '--quick', '--directory', '/dev/shm');
+    expect(status).to.equal(1);
+    expect(stdout).to.equal('');
+    expect(stderr).to.match(/^bench: \/dev\/shm is in memory \(tmpfs\).*--directory/);
+  });
 });

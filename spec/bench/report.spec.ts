@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { emptyHistogram } from '../../bench/measure.js';
-import { makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
+import { makeRate, makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
 import { formatReport, formatTime } from '../../bench/table.js';
 
 const report: Report = {
@@ -58,7 +58,11 @@ describe('report of the bench', () => {
       ],
     });
     const slices = [slice(200, 90, 110), slice(900, 95, 105), slice(150, 100, 100)];
-    expect(makeRatio('core-to-core', slices)).to.deep.equal({ to: 'limit/core-to-core', mean: 2, p50: 1 });
+    expect(makeRatio('limit/core-to-core', slices)).to.deep.equal({
+      to: 'limit/core-to-core',
+      mean: 2,
+      p50: 1,
+    });
   });
 
   it('summarizes single round trips, and states the cost of the clock', () => {
@@ -75,6 +79,16 @@ describe('report of the bench', () => {
     });
   });
 
+  it('states the rate of the median, the slowest and the fastest burst', () => {
+    const written = { sender: 139.04, receiver: 99 };
+    expect(makeRate([500, 2000, 1000], written)).to.deep.equal({
+      messagesPerSecond: 1_000_000,
+      slowest: 500_000,
+      fastest: 2_000_000,
+      writtenBytes: { sender: 139, receiver: 99 },
+    });
+  });
+
   it('survives JSON', () => {
     expect(JSON.parse(JSON.stringify(report))).to.deep.equal(report);
   });
@@ -86,6 +100,33 @@ describe('report of the bench', () => {
     expect(text).to.match(/rtt\/shm \(unsettled\) .* 210 ns .* 1\.91 +2\.00 /);
     expect(text).to.include('not measured: peer/other: it is not there');
     expect(text).to.include('warning: the machine is busy');
+  });
+
+  it('prints rates and the ratios of flushes where durability was measured', () => {
+    const text = formatReport({
+      environment: {
+        ...report.environment,
+        benchmark: 'durability',
+        cpus: [],
+        disk: { directory: '/tmp', type: 'ext4', device: '/dev/sda1' },
+      },
+      results: [
+        {
+          ...makeResult('durability/disk', 1000, [[500, 1000]]),
+          rate: makeRate([500, 1000], { sender: 139, receiver: 99 }),
+        },
+        {
+          ...makeResult('durability/flush', 1, [[140_000]]),
+          ratio: { to: 'durability/fdatasync', mean: 1.6, p50: 1.47 },
+          awaitedRatio: { to: 'durability/fdatasync-awaited', mean: 1.3, p50: 1.21 },
+        },
+      ],
+      failed: [],
+      warnings: [],
+    });
+    expect(text).to.include('2 cores, not pinned, /tmp on /dev/sda1 (ext4)\n');
+    expect(text).to.match(/durability\/disk +2,000,000 +1,000,000 +2,000,000 +139 B +99 B +2,000\n/);
+    expect(text).to.match(/durability\/flush .* 140\.0 µs +1\.47 +1\.21 +1\n/);
   });
 
   it('prints times in a unit that keeps them short', () => {
