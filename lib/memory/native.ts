@@ -54,6 +54,11 @@ export interface MappedFile {
   sync(done: Int32Array, finished: () => void): void;
   /** The same, and the thread waits for it: for milliseconds on a disk. */
   syncNow(): void;
+  /**
+   * Hands changed pages to the disk and does not wait for them: so a `sync` that follows has less to wait for, while
+   * its thread wakes. Takes 50 µs of this thread for some pages, and 3 ms for 16 MiB of them. Makes nothing safe.
+   */
+  writeOut(): void;
   /** Unmaps, closes, releases the locks, all at once. Twice is harmless. */
   close(): void;
 }

@@ -72,6 +72,11 @@ export class Durability {
     return producer.published === this.#published && consumer.position === this.#position;
   }
 
+  /** How much was pushed that is not safe. */
+  get unsafeBytes(): number {
+    return distance(this.#published, this.#ends.producer.published);
+  }
+
   /** Whether a checkpoint is being written. */
   get writing(): boolean {
     return this.#begun !== null;

@@ -10,6 +10,8 @@ export interface Disk {
   sync(done: Int32Array, finished: () => void): void;
   /** The same at once. Throws what the system says. */
   syncNow(): void;
+  /** Hands what was changed to the disk without waiting for it. Throws what the system says. */
+  writeOut(): void;
 }
 
 interface Waiter {
@@ -18,6 +20,13 @@ interface Waiter {
 }
 
 const PENDING = -1;
+
+/**
+ * When somebody waits, and no more than this has gathered, the pages are on their way to the disk while the other thread
+ * wakes: 129 µs rather than 144 for a flush, of 98 for a blocking fdatasync (benchmark durability/flush). It costs this
+ * thread 50 µs, so polls leave it.
+ */
+const WRITE_OUT_BYTES = 65536;
 
 /**
  * Writes a journal to the disk in groups, one at a time, each with all that has gathered: the thin shell around
@@ -49,7 +58,7 @@ export class Flusher {
   /** Takes note of what has become safe, and begins to write what somebody waits for. */
   poll(): void {
     this.#notice();
-    if (this.#durability.urgent()) this.#begin();
+    if (this.#durability.urgent()) this.#begin(false);
   }
 
   /** Resolves once all that was pushed and popped so far is safe. Rejects with ERR_FILE when the disk fails. */
@@ -59,7 +68,7 @@ export class Flusher {
     if (this.#durability.clean) return Promise.resolve();
     return new Promise((resolve, reject) => {
       (this.#durability.covered ? this.#current : this.#next).push({ resolve, reject });
-      this.#begin();
+      this.#begin(this.#durability.unsafeBytes <= WRITE_OUT_BYTES);
     });
   }
 
@@ -69,11 +78,12 @@ export class Flusher {
     this.#answer([...this.#current.splice(0), ...this.#next.splice(0)], error);
   }
 
-  #begin(): void {
+  #begin(hurry: boolean): void {
     if (this.#durability.writing || this.#failure !== null) return;
     this.#durability.begin();
     this.#current = this.#next.splice(0);
     this.#done[0] = PENDING;
+    if (hurry) this.#writeOut();
     try {
       this.#disk.sync(this.#done, () => this.#finished());
     } catch (cause) {
@@ -81,10 +91,18 @@ export class Flusher {
     }
   }
 
+  #writeOut(): void {
+    try {
+      this.#disk.writeOut();
+    } catch {
+      // Not every system has the call (seccomp filters, gVisor). It makes nothing safe, and the sync tells of a bad disk.
+    }
+  }
+
   #finished(): void {
     if (this.#closed) return;
     this.#notice();
-    if (this.#next.length > 0) this.#begin();
+    if (this.#next.length > 0) this.#begin(false);
   }
 
   #notice(): void {

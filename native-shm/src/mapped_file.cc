@@ -98,6 +98,12 @@ napi_value SyncNow(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value WriteOut(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  Unwrap<MappedFile>(env, call.self).mapping->WriteOut();
+  return nullptr;
+}
+
 /**
  * Detaches, then unmaps: no view reaches the memory any more. A buffer that is detached already was
  * transferred (ArrayBuffer.prototype.transfer), so another ArrayBuffer has the memory and keeps it.
@@ -147,9 +153,9 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
 
 void DefineMappedFile(napi_env env) {
   const napi_property_descriptor properties[] = {
-      Accessor<Inode>("inode"),     Method<Lock>("lock"), Method<Unlock>("unlock"),
-      Method<IsLocked>("isLocked"), Method<Sync>("sync"), Method<SyncNow>("syncNow"),
-      Method<Close>("close"),
+      Accessor<Inode>("inode"),     Method<Lock>("lock"),   Method<Unlock>("unlock"),
+      Method<IsLocked>("isLocked"), Method<Sync>("sync"),   Method<SyncNow>("syncNow"),
+      Method<WriteOut>("writeOut"), Method<Close>("close"),
   };
   DefineClass<MappedFile>(env, properties, std::size(properties));
 }

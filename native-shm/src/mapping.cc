@@ -193,6 +193,13 @@ void Mapping::Sync() const {
   }
 }
 
+void Mapping::WriteOut() const {
+  const int fd = OpenFile("sync_file_range");
+  if (::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) != 0) {
+    throw SystemFailure(errno, "sync_file_range").Path(path_);
+  }
+}
+
 void Mapping::CloseFile() {
   if (!file_) return;
   // Locks belong to the open file description: they would last as long as a share, or as a process that was

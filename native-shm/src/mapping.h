@@ -46,6 +46,7 @@ class Mapping {
 
   /** Waits until what was written is on the disk. */
   void Sync() const;
+  void WriteOut() const;
   /**
    * A share of the descriptor, for a sync in another thread: its number stays taken until the last share has
    * gone, so nobody's file is synced in place of this one.

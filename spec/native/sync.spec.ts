@@ -337,6 +337,7 @@ describe('durability of a MappedFile', () => {
       const expected = { code: 'EBADF', errno: 9, syscall: 'fdatasync', path };
       expectFailure(() => file.sync(done, () => {}), expected);
       expectFailure(() => file.syncNow(), expected);
+      expectFailure(() => file.writeOut(), { ...expected, syscall: 'sync_file_range' });
       expect(done[0]).to.equal(PENDING);
     });
   });
@@ -349,6 +350,33 @@ describe('durability of a MappedFile', () => {
       while (Atomics.load(done, 0) < 0);
       say('polled ' + done[0]);
       try { file.syncNow(); say('synced'); } catch (error) { say(JSON.stringify({ ...error })); }`;
+
+    it('hands pages to the disk without a sync, and tells why it could not', async function () {
+      const log = join(newFolder(), 'log');
+      const under = faulty(log, 'sync_file_range:error=EIO:when=2');
+      if (under === null) this.skip();
+      const child = startChild(
+        `const file = n.mapFile(args.path, { create: false, sizeBytes: 1 });
+        file.writeOut();
+        say('handed over');
+        try { file.writeOut(); say('again'); } catch (error) { say(JSON.stringify({ ...error })); }`,
+        { path },
+        [],
+        under,
+      );
+      expect(await child.line()).to.equal('handed over');
+      expect(JSON.parse(await child.line())).to.deep.equal({
+        code: 'EIO',
+        errno: 5,
+        syscall: 'sync_file_range',
+        path,
+      });
+      const calls = readFileSync(log, 'utf8')
+        .split('\n')
+        .filter((line) => line.includes('sync'));
+      expect(calls[0]).to.match(/sync_file_range\(\d+<.*\/file>, 0, 0, SYNC_FILE_RANGE_WRITE\) += 0/);
+      expect(calls).to.have.length(2);
+    });
 
     it('tells why a sync failed', async function () {
       const under = faulty(join(newFolder(), 'log'), 'fdatasync:error=EIO');

@@ -13,7 +13,7 @@ const IDENTITY: Identity = {
   server: 'bob',
   sessionId: '0123456789abcdef',
   bootId: '',
-  clientToServer: 4096,
+  clientToServer: 1 << 20,
   serverToClient: 4096,
   journal: true,
 };
@@ -22,12 +22,21 @@ const IDENTITY: Identity = {
 class SlowDisk implements Disk {
   readonly begun: { readonly done: Int32Array; readonly finished: () => void }[] = [];
   refusal: Error | null = null;
+  /** Syncs that pages were handed over for, by their number. */
+  readonly handedOver: number[] = [];
+  unable = false;
+  #syncs = 0;
 
   sync(done: Int32Array, finished: () => void): void {
     if (this.refusal !== null) throw this.refusal;
     this.begun.push({ done, finished });
+    this.#syncs++;
   }
   syncNow(): void {}
+  writeOut(): void {
+    this.handedOver.push(this.#syncs);
+    if (this.unable) throw new Error('no such call');
+  }
 
   /** The system call of the oldest write ends; the event loop hears of it later, if `told`. */
   end(errno = 0, told = false): void {
@@ -41,7 +50,7 @@ function scene(): {
   disk: SlowDisk;
   flusher: Flusher;
   durability: Durability;
-  push: () => void;
+  push: (sizeBytes?: number) => void;
 } {
   const buffer = new ArrayBuffer(segmentBytes(IDENTITY));
   formatSegment(buffer, IDENTITY);
@@ -59,8 +68,8 @@ function scene(): {
   const pages = segment.checkpoints as readonly [Int32Array, Int32Array];
   const durability = new Durability(ends, new Checkpoints(pages, outgoing));
   const disk = new SlowDisk();
-  const push = (): void => {
-    producer.claim(8);
+  const push = (sizeBytes = 8): void => {
+    producer.claim(sizeBytes);
     producer.push();
   };
   return { disk, durability, flusher: new Flusher(durability, disk, 'the journal'), push };
@@ -134,6 +143,30 @@ describe('the flusher of a journal', () => {
     disk.end(0, true);
     await turn();
     expect(later.outcome()).to.equal('resolved');
+  });
+
+  it('hands few pages to the disk before the sync when somebody waits, and works without that', async () => {
+    const { disk, flusher, push } = scene();
+    push();
+    flusher.poll();
+    disk.end();
+    flusher.poll();
+    expect(disk.handedOver, 'nobody waits').to.deep.equal([]);
+    push();
+    const first = watch(flusher.flush());
+    expect(disk.handedOver).to.deep.equal([1]);
+    disk.end(0, true);
+    push(100_000);
+    const second = watch(flusher.flush());
+    expect(disk.handedOver, 'too many').to.deep.equal([1]);
+    disk.end(0, true);
+    disk.unable = true;
+    push();
+    const third = watch(flusher.flush());
+    expect(disk.handedOver).to.deep.equal([1, 3]);
+    disk.end(0, true);
+    await turn();
+    for (const flushed of [first, second, third]) expect(flushed.outcome()).to.equal('resolved');
   });
 
   it('hears of an end twice without harm: by a poll, and later from the event loop', async () => {
