@@ -1,6 +1,6 @@
 import type { Connection } from '../../lib/connection.js';
+import type { Random } from '../support/random.js';
 import { type Direction, must } from './model.js';
-import type { Random } from './random.js';
 
 /** Tells what happens, for a trace. */
 export type Trace = ((line: string) => void) | null;

@@ -1,7 +1,7 @@
 import type { Message } from '../../lib/ring/message.js';
+import type { Random } from '../support/random.js';
 import { mix } from '../support/traffic.js';
 import { point } from './crash.js';
-import type { Random } from './random.js';
 
 /** Something that must not be. */
 export class Violation extends Error {}

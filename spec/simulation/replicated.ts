@@ -1,5 +1,6 @@
 import type { Role } from '../../lib/session/names.js';
 import type { Segment } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { SimulatedClient } from './client.js';
 import { crashAt } from './crash.js';
 import { Endpoint, type Trace } from './endpoint.js';
@@ -7,7 +8,6 @@ import type { Lib } from './instrumented.js';
 import { isAcknowledged, isClear, judgeJournals } from './memory.js';
 import { Direction, must } from './model.js';
 import type { Ending } from './network.js';
-import type { Random } from './random.js';
 import { Scene } from './scene.js';
 import { SimulatedServer } from './server.js';
 

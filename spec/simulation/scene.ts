@@ -1,11 +1,11 @@
 import type { DisconnectReason } from '../../lib/session/disconnect.js';
 import type { Capacities } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { isDying } from './crash.js';
 import type { Endpoint, Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
 import { Violation } from './model.js';
 import { Network, type SimulatedWire } from './network.js';
-import type { Random } from './random.js';
 
 /** Simulated milliseconds. */
 export const TIMING = { heartbeatIntervalMs: 25, connectionTimeoutMs: 100 };

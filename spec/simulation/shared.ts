@@ -1,10 +1,10 @@
 import type { Segment } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { NOT, runUntil } from './crash.js';
 import { Endpoint, type Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
 import { isClear, judgeShared, newSegment, openSegment } from './memory.js';
 import { Direction, must } from './model.js';
-import type { Random } from './random.js';
 
 const CAPACITIES = [4096, 4096, 4096, 4096, 4096, 8192];
 

@@ -1,6 +1,6 @@
+import { Random } from '../support/random.js';
 import type { Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
-import { Random } from './random.js';
 import { ReplicatedSchedule } from './replicated.js';
 import { SharedSchedule } from './shared.js';
 
@@ -42,8 +42,4 @@ export function simulate(lib: Lib, base: number, count: number, progress?: (done
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
-}
-
-export function randomSeed(): number {
-  return Math.floor(Math.random() * 2 ** 32);
 }

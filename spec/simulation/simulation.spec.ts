@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
+import { randomSeed } from '../support/random.js';
 import { FAULTS } from './faults.js';
 import { type Lib, loadInstrumented } from './instrumented.js';
-import { randomSeed, SimulationFailure, simulate, simulateOne } from './simulate.js';
+import { SimulationFailure, simulate, simulateOne } from './simulate.js';
 
 const SCHEDULES = 100_000;
 /** Between two turns of the event loop. */
