@@ -70,6 +70,8 @@ export function openJournal(
       cause,
     );
   }
+  // The newest is spared by the next. It may be one that a process was killed over: then it is not safe yet.
+  journal.disk?.syncNow();
   // Without a disk behind it, only a checkpoint that stands alone can be relied upon: older ones must be gone.
   const mustSync = journal.disk === null && checkpoints.leansOnOthers;
   checkpointNow(segment, role, journal);
