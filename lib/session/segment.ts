@@ -226,7 +226,8 @@ export class Segment {
 
   /** Notes the boot in which a journal is opened, and the file as which. */
   witness(bootId: string, inode: number): void {
-    this.#bootId.fill(0).write(bootId, 'latin1');
+    this.#bootId.fill(0);
+    this.#bootId.write(bootId, 'latin1');
     this.inode[0] = inode;
   }
 

@@ -89,7 +89,9 @@ export function createSegmentFile(
     if (!file.lock(LOCK_BYTE[role], 1)) throw alreadyOpen(path, role, 'by a process that found it at once');
     formatSegment(file.buffer, identity);
     const segment = new Segment(file.buffer, identity);
-    const journal = identity.journal ? beginJournal(file, segment, role, durability) : null;
+    const journal = identity.journal
+      ? beginJournal(file, segment, role, durability, native().bootId())
+      : null;
     if (durability === 'disk') native().syncFolder(dirname(path));
     return new OpenFile(file, role, segment, { begun: true, timeoutMs, journal });
   } catch (cause) {
@@ -114,7 +116,7 @@ function opened(
   try {
     return new OpenFile(file, role, segment, {
       ...options,
-      journal: openJournal(file, segment, role, durability),
+      journal: openJournal(file, segment, role, durability, native().bootId()),
     });
   } catch (cause) {
     throw fileError(cause, `${file.path} cannot be opened`);

@@ -1,5 +1,4 @@
 import { TcpshmError } from '../errors.js';
-import { type MappedFile, native } from '../memory/native.js';
 import { countMessages } from '../ring/record.js';
 import { restoreRing } from '../ring/restore.js';
 import { type Checkpoint, Checkpoints, sameState, wholeOf } from '../session/checkpoint.js';
@@ -17,31 +16,47 @@ export interface Journal {
   readonly disk: Disk | null;
 }
 
-/** Makes a journal of a session file that was just created. With durability 'disk' it is there when this returns. */
+/** What a journal is in: a mapped file, or a stand-in for it. */
+export interface JournalFile extends Disk {
+  readonly path: string;
+  readonly inode: number;
+}
+
+/**
+ * Makes a journal of a session file that was just created, in the boot of that id. With durability 'disk' it is there
+ * when this returns.
+ */
 export function beginJournal(
-  file: MappedFile,
+  file: JournalFile,
   segment: Segment,
   role: Role,
   level: DurabilityLevel,
+  bootId: string,
 ): Journal {
   const journal = journalOf(file, segment, role, level);
-  bearWitness(file, segment);
+  segment.witness(bootId, file.inode);
   checkpointNow(segment, role, journal);
   return journal;
 }
 
 /**
- * Opens a journal: checks its state, or brings it back. In the boot in which it was written, its pages are what was
- * stored, up to the last instruction of a process that was killed. After another boot, or in a copy, some may be old
+ * Opens a journal: checks its state, or brings it back. In the boot in which it was opened before, as the same file,
+ * its pages are what was stored, up to the last instruction of a process that was killed. After another boot, or in a copy, some may be old
  * and some new, and only a checkpoint tells which: then the journal goes back to the newest one that is whole.
  *
  * Throws ERR_SEGMENT, with nothing changed, when no state is to be trusted; what the disk throws.
  */
-export function openJournal(file: MappedFile, segment: Segment, role: Role, level: DurabilityLevel): Journal {
+export function openJournal(
+  file: JournalFile,
+  segment: Segment,
+  role: Role,
+  level: DurabilityLevel,
+  bootId: string,
+): Journal {
   const journal = journalOf(file, segment, role, level);
   const { checkpoints } = journal;
   try {
-    if (segment.identity.bootId === native().bootId() && segment.inode[0] === file.inode) {
+    if (segment.identity.bootId === bootId && segment.inode[0] === file.inode) {
       checkRings(segment, file.path);
       checkUnchanged(segment, role, checkpoints.newest(false));
     } else {
@@ -55,26 +70,23 @@ export function openJournal(file: MappedFile, segment: Segment, role: Role, leve
       cause,
     );
   }
+  // The newest is spared by the next. It may be one that a process was killed over: then it is not safe yet.
+  journal.disk?.syncNow();
   // Without a disk behind it, only a checkpoint that stands alone can be relied upon: older ones must be gone.
   const mustSync = journal.disk === null && checkpoints.leansOnOthers;
   checkpointNow(segment, role, journal);
   if (journal.disk === null) checkpoints.dropOther();
   if (mustSync) file.syncNow();
-  bearWitness(file, segment);
+  segment.witness(bootId, file.inode);
   return journal;
 }
 
-function journalOf(file: MappedFile, segment: Segment, role: Role, level: DurabilityLevel): Journal {
+function journalOf(file: JournalFile, segment: Segment, role: Role, level: DurabilityLevel): Journal {
   const pages = segment.checkpoints as readonly [Int32Array, Int32Array];
   return {
     checkpoints: new Checkpoints(pages, segment.outgoing(role)),
     disk: level === 'disk' ? file : null,
   };
-}
-
-/** What the memory of one file holds in one boot of the kernel is what was stored: notes which file and boot. */
-function bearWitness(file: MappedFile, segment: Segment): void {
-  segment.witness(native().bootId(), file.inode);
 }
 
 /** Where nothing has happened since a checkpoint, what it speaks of must still be there. */

@@ -7,7 +7,10 @@ import { readCommit, readPublished } from '../ring/recovery.js';
 import { checkIdentity, type Identity, readIdentity, Segment, SUPERBLOCK_BYTES } from '../session/segment.js';
 
 /** The segment, if it is the one expected; null for a file whose creation was never finished. Throws ERR_SEGMENT. */
-export function recognise(file: MappedFile, expected: Partial<Identity>): Segment | null {
+export function recognise(
+  file: Pick<MappedFile, 'buffer' | 'path'>,
+  expected: Partial<Identity>,
+): Segment | null {
   const { buffer, path } = file;
   const identity = readIdentity(buffer, path);
   if (identity === null) {

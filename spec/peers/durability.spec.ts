@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Client, type Connection, listSessions, Server, type SideState } from '../../lib/index.js';
 import { PAGE_BYTES } from '../../lib/session/segment.js';
 import { expectCode } from '../support/failure.js';
-import { generator } from '../support/random.js';
+import { Random, randomSeed } from '../support/random.js';
 import { Scene, type Way } from './support.js';
 
 const ON_DISK = { durability: 'disk' } as const;
@@ -159,8 +159,8 @@ describe('durability', () => {
 
     it('goes on after the loss of power on one side or both, with all that was flushed', async function () {
       this.timeout(60_000);
-      const seed = Math.floor(Math.random() * 2 ** 31);
-      const random = generator(seed);
+      const seed = randomSeed();
+      const random = new Random(seed);
       const got: string[] = [];
       let expected = 0;
       const options = {
@@ -177,9 +177,9 @@ describe('durability', () => {
         const local = await scene.connect(client, await scene.address(server, 'tcp native'));
         expect(local.pushed, label).to.be.at.least(expected);
         expected = local.pushed;
-        const flushed = Math.floor(random() * 20);
+        const flushed = random.below(20);
         for (let i = 0; i < flushed; i++) if (local.send(`${expected}`)) expected++;
-        for (let turns = Math.floor(random() * 9); turns > 0; turns--) await scene.turn();
+        for (let turns = random.below(9); turns > 0; turns--) await scene.turn();
         await scene.settled(local.flush(), 'the flush');
         const safe = journals(scene).map((file) => [file, readFileSync(file)] as const);
         // None of these is written before the power goes: some of their pages are, at best.
@@ -188,7 +188,7 @@ describe('durability', () => {
         await client.close();
         await server.close();
         for (const [file, bytes] of image) {
-          if (random() < 0.3) continue;
+          if (random.fraction() < 0.3) continue;
           writeFileSync(`${file}.copy`, bytes, { mode: 0o600 });
           copyOf(`${file}.copy`, file);
         }
@@ -314,10 +314,10 @@ function copyOf(file: string, target = file): void {
 }
 
 /** For each page, the one or the other. */
-function torn(before: Buffer, after: Buffer, random: () => number): Buffer {
+function torn(before: Buffer, after: Buffer, random: Random): Buffer {
   const bytes = Buffer.from(before);
   for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
-    if (random() < 0.5) after.copy(bytes, at, at, at + PAGE_BYTES);
+    if (random.once(2)) after.copy(bytes, at, at, at + PAGE_BYTES);
   }
   return bytes;
 }

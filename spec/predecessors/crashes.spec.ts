@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { expect } from 'chai';
 import type { Client, Connection } from '../../lib/index.js';
 import { Scene, type Talk, WAYS } from '../peers/support.js';
+import { randomSeed } from '../support/random.js';
 import { mix, Traffic } from '../support/traffic.js';
 
 const KILLS = 3;
@@ -11,7 +12,7 @@ const TRAFFIC = new URL('../support/traffic.js', import.meta.url).href;
 
 describe("TCPSHM's faults: processes that die", () => {
   let scene: Scene;
-  const seed = Math.floor(Math.random() * 2 ** 32);
+  const seed = randomSeed();
   beforeEach(() => {
     scene = new Scene();
   });

@@ -1,6 +1,6 @@
 /** The command line of the simulation. */
 import { parseArgs } from 'node:util';
-import { randomSeed } from './simulate.js';
+import { randomSeed } from '../support/random.js';
 
 export interface SimulationArguments {
   readonly seed: number;

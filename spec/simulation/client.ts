@@ -1,9 +1,8 @@
 import type { ClientLogin } from '../../lib/login/clientLogin.js';
-import type { Segment } from '../../lib/session/segment.js';
-import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying } from './crash.js';
 import type { Endpoint } from './endpoint.js';
-import { CLIENT, newSegment, openSegment, SERVER } from './memory.js';
+import { SimulatedJournal } from './journal.js';
+import { CLIENT, SERVER } from './memory.js';
 import type { Ending, SimulatedWire } from './network.js';
 import { LOGIN_TIMEOUT_MS, type Scene, TIMING } from './scene.js';
 
@@ -11,7 +10,7 @@ import { LOGIN_TIMEOUT_MS, type Scene, TIMING } from './scene.js';
 export class SimulatedClient {
   readonly role = 'client';
   readonly endpoint: Endpoint;
-  journal: Segment | null = null;
+  journal: SimulatedJournal | null = null;
   readonly #scene: Scene;
   #login: ClientLogin | null = null;
   #dialled = 0;
@@ -47,14 +46,15 @@ export class SimulatedClient {
     this.#login = new lib.ClientLogin(mine, hello, {
       liveness: TIMING,
       known: () => this.endpoint.connection,
-      find: () => (this.journal === null ? null : this.#open(this.journal, false)),
+      find: () => this.journal?.open() ?? null,
       begin: ({ sessionId, clientToServer, serverToClient }) => {
-        this.journal = newSegment(
-          lib,
-          { sessionId, journal: true, clientToServer, serverToClient },
-          this.#scene.start,
-        );
-        return this.#open(this.journal, true);
+        const session = { sessionId, clientToServer, serverToClient };
+        const removed = (): void => {
+          if (this.journal === journal) this.journal = null;
+        };
+        const journal = new SimulatedJournal(this.#scene, this.endpoint, 'client', session, removed);
+        this.journal = journal;
+        return journal.begin();
       },
       connection: (open) => {
         const connection = new lib.Connection(open, 'tcp', () => this.endpoint.gone());
@@ -85,6 +85,7 @@ export class SimulatedClient {
   die(ending: Ending): void {
     this.#login = null;
     this.endpoint.gone();
+    this.journal?.file?.die();
     for (const wire of this.#wires) wire.die(ending);
     this.#wires = [];
   }
@@ -106,12 +107,5 @@ export class SimulatedClient {
   #giveUp(login: ClientLogin): void {
     this.#login = null;
     login.abandon();
-  }
-
-  #open(segment: Segment, begun: boolean): OpenSegment {
-    return openSegment(segment, 'client', begun, () => {
-      this.#scene.removed(this.endpoint);
-      if (this.journal === segment) this.journal = null;
-    });
   }
 }

@@ -106,7 +106,12 @@ export function atomicLoad(words: Int32Array, index: number): number {
 }
 
 /** `fill`, as one store after the other. */
-export function storeFill(target: Float64Array, value: number, from: number, to: number): void {
+export function storeFill(
+  target: Float64Array | Int32Array | Uint8Array,
+  value: number,
+  from = 0,
+  to = target.length,
+): void {
   if (to > from && remaining > to - from) {
     remaining -= to - from;
     target.fill(value, from, to);
@@ -132,4 +137,11 @@ export function storeSet(target: Uint8Array, source: Uint8Array, at = 0): void {
     const end = Math.min(i + 8, source.length);
     for (let k = i; k < end; k++) target[at + k] = source[k] as number;
   }
+}
+
+/** `write` of Latin-1 text, as one store of 8 bytes after the other. */
+export function storeText(target: Uint8Array, text: string, ...more: (number | string)[]): void {
+  const numbers = more.filter((one) => typeof one === 'number');
+  const [at = 0, most = target.length] = numbers;
+  storeSet(target, Buffer.from(text.slice(0, most), 'latin1'), at);
 }

@@ -1,6 +1,6 @@
 import type { Connection } from '../../lib/connection.js';
+import type { Random } from '../support/random.js';
 import { type Direction, must } from './model.js';
-import type { Random } from './random.js';
 
 /** Tells what happens, for a trace. */
 export type Trace = ((line: string) => void) | null;
@@ -15,6 +15,9 @@ export class Endpoint {
   #users: Connection | null = null;
   readonly #random: Random;
   readonly #trace: Trace;
+  /** Who waits for a flush, by the connection that he asked, and what was found wrong when one was answered. */
+  #flushes = 0;
+  #wrong: unknown = null;
 
   constructor(name: string, outgoing: Direction, incoming: Direction, random: Random, trace: Trace) {
     this.name = name;
@@ -40,7 +43,45 @@ export class Endpoint {
   gone(): void {
     this.connection = null;
     this.#users = null;
+    this.#flushes = 0;
     this.outgoing.senderDied();
+  }
+
+  /** Power is lost, after the process is gone. */
+  losesPower(): void {
+    this.outgoing.senderLosesPower();
+    this.incoming.receiverLosesPower();
+  }
+
+  /** Whether all who have asked for a flush were answered. */
+  get flushed(): boolean {
+    return this.#flushes === 0;
+  }
+
+  /** Asks for all to be safe, and checks that it is when the answer has come. */
+  flush(): void {
+    const connection = this.#users;
+    if (connection === null) return;
+    const { pushed } = this.outgoing;
+    const { popped } = this.incoming;
+    this.#trace?.(`${this.name}: flush() of ${pushed} and ${popped}`);
+    this.#flushes++;
+    const answered = (error: unknown): void => {
+      // A process that is dead by now hears of nothing.
+      if (this.#users !== connection) return;
+      this.#flushes--;
+      this.#trace?.(`${this.name}: flushed ${pushed} and ${popped}`);
+      try {
+        if (error !== null) throw error;
+        // Memory is as safe as it can be.
+        if (connection.open.journal === null) return;
+        this.outgoing.pushesWereFlushed(pushed);
+        this.incoming.popsWereFlushed(popped);
+      } catch (wrong) {
+        this.#wrong ??= wrong;
+      }
+    };
+    connection.flush().then(() => answered(null), answered);
   }
 
   /** Pushes a message, and what was batched with it. False when the queue is full. */
@@ -104,6 +145,7 @@ export class Endpoint {
 
   /** The counters of a live connection are exact. */
   check(): void {
+    if (this.#wrong !== null) throw this.#wrong;
     const { connection } = this;
     if (connection === null) return;
     const { outgoing, incoming } = this;

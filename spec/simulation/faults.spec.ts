@@ -13,11 +13,13 @@ describe('the simulation finds', function () {
   for (const { what, ...change } of FAULTS) {
     it(what, async () => {
       const lib = await loadInstrumented([change]);
-      expect(() => simulate(lib, SEED, SCHEDULES)).to.throw(SimulationFailure, /--seed \d+/);
+      const failure: unknown = await simulate(lib, SEED, SCHEDULES).catch((error: unknown) => error);
+      expect(failure).to.be.instanceOf(SimulationFailure);
+      expect((failure as Error).message).to.match(/--seed \d+/);
     });
   }
 
   it('nothing where there is no fault', async () => {
-    simulate(await loadInstrumented(), SEED, 1000);
+    await simulate(await loadInstrumented(), SEED, 1000);
   });
 });

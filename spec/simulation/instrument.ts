@@ -12,10 +12,11 @@ const FORMS: readonly (readonly [RegExp, string])[] = [
   [/\bAtomics\.store\(/, 'atomicStore('],
   [/^(\s*)([\w.#]+)\.fill\((.*)\);$/, '$1storeFill($2, $3);'],
   [/^(\s*)([\w.#]+)\.set\((.*)\);$/, '$1storeSet($2, $3);'],
+  [/^(\s*)([\w.#]+)\.write\((.*)\);$/, '$1storeText($2, $3);'],
   // A comma keeps it one statement, where there are no braces around it.
-  [/^(\s*)this\.view\.(set[A-Z]\w*)\((.*)\);$/, '$1point(), this.view.$2($3);'],
-  [/^(\s*)return ([\w.#]+)\.write\((.*)\);$/, '$1return point(), $2.write($3);'],
-  [/^(\s*)([\w.#]+\[(?:(?! = ).)*\]) = (.*);$/, '$1point(), $2 = $3;'],
+  [/^(\s*)this\.view\.(set[A-Z]\w*)\((.*)\);$/, '$1$$point(), this.view.$2($3);'],
+  [/^(\s*)return ([\w.#]+)\.write\((.*)\);$/, '$1return $$point(), $2.write($3);'],
+  [/^(\s*)([\w.#]+\[(?:(?! = ).)*\]) = (.*);$/, '$1$$point(), $2 = $3;'],
 ];
 
 const LOAD = /\bAtomics\.load\(/g;

@@ -8,7 +8,7 @@ const COMPILED = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lib'
 
 /** Where lib stores to rings: whole folders, and files that may be there or not. */
 const FOLDERS = ['ring'];
-const FILES = ['memory/copy.js', 'session/checkpoint.js'];
+const FILES = ['memory/copy.js', 'session/checkpoint.js', 'session/segment.js'];
 
 /** A change of the copy: a text of a compiled file, and what takes its place. */
 export interface Change {
@@ -31,6 +31,10 @@ export interface Lib {
   readonly Reception: typeof import('../../lib/login/reception.js').Reception;
   readonly TcpshmError: typeof import('../../lib/errors.js').TcpshmError;
   readonly Segment: typeof import('../../lib/session/segment.js').Segment;
+  readonly beginJournal: typeof import('../../lib/store/journal.js').beginJournal;
+  readonly openJournal: typeof import('../../lib/store/journal.js').openJournal;
+  readonly checkpointNow: typeof import('../../lib/store/journal.js').checkpointNow;
+  readonly recognise: typeof import('../../lib/store/recognise.js').recognise;
   readonly RingMemory: typeof import('../../lib/ring/memory.js').RingMemory;
   readonly RingProducer: typeof import('../../lib/ring/producer.js').RingProducer;
   readonly RingConsumer: typeof import('../../lib/ring/consumer.js').RingConsumer;
@@ -68,7 +72,7 @@ export async function loadInstrumented(changes: readonly Change[] = []): Promise
       );
     }
     const crash = pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), 'crash.js')).href;
-    const imported = `import { atomicLoad, atomicStore, point, storeFill, storeSet } from ${JSON.stringify(crash)};`;
+    const imported = `import { atomicLoad, atomicStore, point as $point, storeFill, storeSet, storeText } from ${JSON.stringify(crash)};`;
     for (const file of storingFiles()) {
       const { code } = instrument(readFileSync(join(folder, file), 'utf8'), file);
       // In one line with the first one, so that lines keep their numbers.
@@ -88,6 +92,8 @@ async function load(get: (file: string) => Promise<unknown>): Promise<Lib> {
     'login/clientLogin.js',
     'login/reception.js',
     'session/segment.js',
+    'store/journal.js',
+    'store/recognise.js',
     'ring/memory.js',
     'ring/producer.js',
     'ring/consumer.js',

@@ -9,11 +9,11 @@ try {
   else {
     const lib = await loadInstrumented();
     const { seed, schedules, trace } = options;
-    if (trace) simulateOne(lib, seed, (line) => console.log(line));
+    if (trace) await simulateOne(lib, seed, (line) => console.log(line));
     else {
       console.error(`${schedules} schedules from seed ${seed}`);
       const start = performance.now();
-      simulate(lib, seed, schedules, (done) => {
+      await simulate(lib, seed, schedules, (done) => {
         const perSecond = Math.round((done * 1000) / (performance.now() - start));
         if (done % 10_000 === 0) console.error(`${done} schedules, ${perSecond} per second`);
       });

@@ -12,53 +12,47 @@ import type { Role } from '../../lib/session/names.js';
 import { type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
 import { canBothBeTrue, type Point, type SideState } from '../../lib/session/state.js';
 import { NEVER_MOVES, type OpenSegment } from '../../lib/store/openSegment.js';
-import { point } from './crash.js';
 import type { Lib } from './instrumented.js';
 import { type Direction, must } from './model.js';
 
 export const CLIENT = 'alice';
 export const SERVER = 'bob';
 
-/** Memory of a session, which outlives the processes that use it. Both of its rings begin at position `start`. */
+/** Memory that both sides share, which outlives the processes that use it. Its rings begin at position `start`. */
 export function newSegment(
   lib: Lib,
-  identity: Pick<Identity, 'sessionId' | 'journal' | 'clientToServer' | 'serverToClient'>,
+  identity: Pick<Identity, 'sessionId' | 'clientToServer' | 'serverToClient'>,
   start: number,
 ): Segment {
-  const whole = { ...identity, client: CLIENT, server: SERVER, bootId: '' };
+  const whole = { ...identity, client: CLIENT, server: SERVER, bootId: '', journal: false };
   const segment = new lib.Segment(new ArrayBuffer(segmentBytes(whole)), whole);
-  for (const { words } of [segment.clientToServer, segment.serverToClient]) {
+  placeRings(segment, start);
+  return segment;
+}
+
+/** Has the rings of a new segment begin at position `start`. */
+export function placeRings({ clientToServer, serverToClient }: Segment, start: number): void {
+  for (const { words } of [clientToServer, serverToClient]) {
     words[RECLAIMED] = start;
     words[CONSUMED] = start;
     words[COMMIT_POSITION[0]] = start;
     words[COMMIT_POSITION[1]] = start;
   }
-  return segment;
 }
 
-/** One side of a session, opened. `removed` is called when it is to be deleted. */
-export function openSegment(segment: Segment, role: Role, begun: boolean, removed: () => void): OpenSegment {
-  const remove = (): void => {
-    // A process that is dead by now deletes nothing.
-    point();
-    removed();
-  };
-  const setAside = (): null => {
-    remove();
-    return null;
-  };
-  const where = 'simulated memory';
+/** One side of shared memory, opened. */
+export function openShared(segment: Segment, role: Role): OpenSegment {
   return {
     segment,
     role,
     journal: null,
-    where,
-    begun,
+    where: 'simulated memory',
+    begun: false,
     lost: false,
     ...NEVER_MOVES,
     close() {},
-    remove,
-    setAside,
+    remove() {},
+    setAside: () => null,
   };
 }
 
@@ -86,7 +80,8 @@ function readRing({ words, sequences, mask, capacity }: RingMemory): [popped: Po
   ];
 }
 
-function readState(segment: Segment, role: Role): SideState {
+/** What a side would find if it had to go on with its memory. */
+export function readState(segment: Segment, role: Role): SideState {
   const [acknowledged, pushed] = readRing(segment.outgoing(role));
   const [popped, received] = readRing(segment.incoming(role));
   return { acknowledged, pushed, popped, received };
@@ -108,7 +103,10 @@ function isZero({ sequences }: RingMemory): boolean {
   return true;
 }
 
-/** Checks what both sides would find if they had to go on with their journals from here. */
+/**
+ * Checks what both sides would find if they had to go on with their journals from here. What the other side has got
+ * or heard must outlive the loss of power.
+ */
 export function judgeJournals(
   client: Segment | null,
   server: Segment | null,
@@ -129,10 +127,14 @@ export function judgeJournals(
   if (a !== null) {
     toServer.seenPushed(a.pushed.sequence);
     toClient.seenPopped(a.popped.sequence);
+    toClient.pushesAreSafe(a.received.sequence);
+    toServer.popsAreSafe(a.acknowledged.sequence);
   }
   if (b !== null) {
     toClient.seenPushed(b.pushed.sequence);
     toServer.seenPopped(b.popped.sequence);
+    toServer.pushesAreSafe(b.received.sequence);
+    toClient.popsAreSafe(b.acknowledged.sequence);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Message } from '../../lib/ring/message.js';
+import type { Random } from '../support/random.js';
 import { mix } from '../support/traffic.js';
 import { point } from './crash.js';
-import type { Random } from './random.js';
 
 /** Something that must not be. */
 export class Violation extends Error {}
@@ -28,6 +28,14 @@ export class Direction {
   /** 1 while a pop is under way, or in doubt. */
   popping = 0;
   readonly #salt: number;
+  /** How many messages outlive the loss of the sender's power, and how many pops that of the receiver's. */
+  #safePushes = 0;
+  #safePops = 0;
+  /** Whether power was lost since the sender or the receiver was last seen: then what was not safe may be gone. */
+  #senderLost = false;
+  #receiverLost = false;
+  /** Whether a push or batch begins with a message. */
+  readonly #begins: boolean[] = [];
   readonly #sizes: number[] = [];
   readonly #seeds: number[] = [];
   #begun = 0;
@@ -43,6 +51,7 @@ export class Direction {
     const seed = mix(this.#salt ^ mix(++this.#begun));
     this.#sizes[n] = message.size;
     this.#seeds[n] = seed;
+    this.#begins[n] = false;
     message.type = typeOf(seed);
     point();
     if (random.once(4)) message.set(payload(seed, message.size));
@@ -53,6 +62,7 @@ export class Direction {
   /** The batch, and `more` messages with it, is being published. */
   pushBegins(more: number): void {
     this.pushing = this.batched + more;
+    if (this.pushing > 0) this.#begins[this.pushed] = true;
   }
 
   pushEnds(): void {
@@ -96,40 +106,83 @@ export class Direction {
     this.batched = 0;
   }
 
+  /** This many messages outlive the loss of the sender's power from here on. */
+  pushesAreSafe(pushed: number): void {
+    this.#safePushes = Math.max(this.#safePushes, pushed);
+  }
+
+  /** This many pops outlive the loss of the receiver's power from here on. */
+  popsAreSafe(popped: number): void {
+    this.#safePops = Math.max(this.#safePops, popped);
+  }
+
+  /** The sender was told that this many messages are safe. */
+  pushesWereFlushed(pushed: number): void {
+    must(
+      pushed <= this.#safePushes,
+      () => `${this.name}: ${pushed} messages are flushed, and ${this.#safePushes} of them safe`,
+    );
+  }
+
+  /** The receiver was told that this many pops are safe. */
+  popsWereFlushed(popped: number): void {
+    must(
+      popped <= this.#safePops,
+      () => `${this.name}: ${popped} pops are flushed, and ${this.#safePops} of them safe`,
+    );
+  }
+
+  /** Messages that are not safe may be lost: the last ones, and a batch as a whole. */
+  senderLosesPower(): void {
+    this.#senderLost = true;
+  }
+
+  /** Pops that are not safe may be undone. */
+  receiverLosesPower(): void {
+    this.#receiverLost = true;
+  }
+
   /** A sender goes on with `pushed` messages. */
   senderOpened(pushed: number): void {
-    must(
-      pushed === this.pushed || pushed === this.pushed + this.pushing,
-      () => `${this.name}: ${pushed} messages were found pushed, expected ${this.#either(this.pushing)}`,
-    );
+    this.seenPushed(pushed, 'were found');
     this.pushed = pushed;
     this.pushing = 0;
     this.batched = 0;
+    this.#senderLost = false;
   }
 
   /** A receiver goes on with `popped` messages. */
   receiverOpened(popped: number): void {
-    must(
-      popped === this.popped || popped === this.popped + this.popping,
-      () => `${this.name}: ${popped} messages were found popped, expected ${this.popped} + ${this.popping}`,
-    );
+    this.seenPopped(popped, 'were found');
     this.popped = popped;
     this.popping = 0;
+    this.#receiverLost = false;
   }
 
   /** What memory says of the sender's ring, at any time. */
-  seenPushed(pushed: number): void {
+  seenPushed(pushed: number, how = 'are in memory'): void {
     must(
-      pushed === this.pushed || pushed === this.pushed + this.pushing,
-      () => `${this.name}: memory holds ${pushed} messages pushed, expected ${this.#either(this.pushing)}`,
+      pushed === this.pushed ||
+        pushed === this.pushed + this.pushing ||
+        (this.#senderLost &&
+          pushed >= this.#safePushes &&
+          pushed < this.pushed &&
+          this.#begins[pushed] === true),
+      () =>
+        `${this.name}: ${pushed} pushed messages ${how}, expected ${this.#either(this.pushing)}` +
+        (this.#senderLost ? `, or the first ${this.#safePushes} of them and whole batches` : ''),
     );
   }
 
   /** What memory says of the receiver's ring, at any time. */
-  seenPopped(popped: number): void {
+  seenPopped(popped: number, how = 'are in memory'): void {
     must(
-      popped === this.popped || popped === this.popped + this.popping,
-      () => `${this.name}: memory holds ${popped} messages popped, expected ${this.popped} + ${this.popping}`,
+      popped === this.popped ||
+        popped === this.popped + this.popping ||
+        (this.#receiverLost && popped >= this.#safePops && popped < this.popped),
+      () =>
+        `${this.name}: ${popped} popped messages ${how}, expected ${this.popped} + ${this.popping}` +
+        (this.#receiverLost ? `, at least ${this.#safePops}` : ''),
     );
   }
 

@@ -1,6 +1,6 @@
 import type { Wire } from '../../lib/wire/wire.js';
+import type { Random } from '../support/random.js';
 import { isDying, point } from './crash.js';
-import type { Random } from './random.js';
 
 const BUFFER_BYTES = 16384;
 

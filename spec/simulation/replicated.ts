@@ -1,13 +1,13 @@
 import type { Role } from '../../lib/session/names.js';
 import type { Segment } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { SimulatedClient } from './client.js';
-import { crashAt } from './crash.js';
+import { NOT, runUntil } from './crash.js';
 import { Endpoint, type Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
 import { isAcknowledged, isClear, judgeJournals } from './memory.js';
 import { Direction, must } from './model.js';
 import type { Ending } from './network.js';
-import type { Random } from './random.js';
 import { Scene } from './scene.js';
 import { SimulatedServer } from './server.js';
 
@@ -15,6 +15,7 @@ type Side = SimulatedClient | SimulatedServer;
 
 const CAPACITIES = [4096, 4096, 4096, 4096, 4096, 4096, 8192, 16384];
 const ENDINGS: readonly Ending[] = ['end', 'end', 'reset', 'silence'];
+const POWER_ENDINGS: readonly Ending[] = ['reset', 'silence'];
 
 /** What can happen, and how often at most, against the others. */
 const STEPS = {
@@ -33,12 +34,24 @@ const STEPS = {
   close: 1,
   garble: 4,
 } as const;
-type Step = keyof typeof STEPS;
+/** The same, where a journal is on a disk. */
+const DISK_STEPS = { work: 16, flush: 6, power: 2 } as const;
+type Step = keyof typeof STEPS | keyof typeof DISK_STEPS;
+
+/** One in so many schedules has journals on disks. */
+const ON_DISK = 4;
+const DISKS = [
+  { client: true, server: true },
+  { client: true, server: true },
+  { client: true, server: false },
+  { client: false, server: true },
+];
+const NO_DISKS = { client: false, server: false };
 
 /** Rounds in which all must have arrived once nothing is broken any more. */
 const ROUNDS_TO_HEAL = 400;
 
-/** Two sides with a journal each, and a network between them that does what it likes. */
+/** Two sides with a journal each, a network between them that does what it likes, and perhaps disks behind them. */
 export class ReplicatedSchedule {
   readonly #random: Random;
   readonly #scene: Scene;
@@ -46,6 +59,7 @@ export class ReplicatedSchedule {
   readonly #toClient: Direction;
   readonly #client: SimulatedClient;
   readonly #server: SimulatedServer;
+  readonly #sides: readonly Side[];
   /** Steps of a side that may be its last, one in so many; 0 for none. */
   readonly #mortality: number;
 
@@ -54,7 +68,8 @@ export class ReplicatedSchedule {
     const sizes = { clientToServer: random.pick(CAPACITIES), serverToClient: random.pick(CAPACITIES) };
     // Positions wrap at 2^32: half of the sessions begin near there.
     const start = (random.once(2) ? -random.below(32768) : random.below(32768)) & -8;
-    this.#scene = new Scene(lib, random, trace, sizes, start);
+    const disks = random.once(ON_DISK) ? random.pick(DISKS) : NO_DISKS;
+    this.#scene = new Scene(lib, random, trace, sizes, disks, start);
     this.#toServer = new Direction('client to server', random.next());
     this.#toClient = new Direction('server to client', random.next());
     this.#client = new SimulatedClient(
@@ -65,13 +80,15 @@ export class ReplicatedSchedule {
       this.#scene,
       new Endpoint('server', this.#toClient, this.#toServer, random, trace),
     );
+    this.#sides = [this.#client, this.#server];
     this.#mortality = random.pick([0, 4, 12, 40]);
   }
 
-  run(): void {
+  async run(): Promise<void> {
     const random = this.#random;
-    const { trace } = this.#scene;
-    const steps = chooseSteps(random);
+    const { trace, disks } = this.#scene;
+    const onDisk = disks.client || disks.server;
+    const steps = chooseSteps(random, onDisk);
     this.#connect(12, 0);
     for (let left = random.between(30, 120); left > 0; left--) {
       const step = random.pick(steps);
@@ -79,8 +96,9 @@ export class ReplicatedSchedule {
       this.#step(step);
       this.#scene.rethrow();
       this.#judge();
+      if (onDisk) await this.#promises();
     }
-    this.#heal();
+    await this.#heal();
     this.#scene.network.release();
   }
 
@@ -137,21 +155,73 @@ export class ReplicatedSchedule {
         break;
       case 'kill':
         this.#kill(side);
+        break;
+      case 'work':
+        for (let i = random.between(1, 3); i > 0; i--) this.#work(side);
+        break;
+      case 'flush':
+        this.#act(side, () => side.endpoint.flush());
+        break;
+      case 'power':
+        this.#losePower(side);
+        if (random.once(4)) this.#losePower(this.#otherThan(side));
     }
   }
 
   /** Lets a side do something, during which it may die. */
   #act(side: Side, act: () => void): void {
     const random = this.#random;
-    if (this.#mortality === 0 || !random.once(this.#mortality)) act();
-    else if (crashAt(random.below(random.pick([8, 64, 512])), act)) this.#kill(side);
+    const file = side.journal?.file ?? null;
+    const dies = this.#mortality !== 0 && random.once(this.#mortality);
+    // A disk is at work meanwhile.
+    const works = file !== null && random.once(4);
+    if (!dies && !works) act();
+    else {
+      const reach = random.pick([8, 64, 512]);
+      const dieAt = dies ? random.below(reach) : NOT;
+      const workAt = works ? random.below(reach) : NOT;
+      if (runUntil(dieAt, workAt, () => file?.work(), act)) {
+        if (this.#scene.disks[side.role] && random.once(2)) this.#losePower(side);
+        else this.#kill(side);
+      }
+    }
     side.endpoint.check();
+  }
+
+  /** The disk of a side does something, or its process hears of it. */
+  #work(side: Side): void {
+    const file = side.journal?.file ?? null;
+    if (file === null) return;
+    if (this.#random.once(2)) file.work();
+    else this.#act(side, () => file.turn());
   }
 
   #kill(side: Side): void {
     this.#scene.trace?.(`${side.endpoint.name} dies`);
     side.die(this.#random.pick(ENDINGS));
     this.#judge();
+  }
+
+  /** A side loses its power, where that does not end the session. */
+  #losePower(side: Side): void {
+    if (!this.#scene.disks[side.role]) return;
+    this.#scene.trace?.(`${side.endpoint.name} loses power`);
+    // What the other side has got by now must be there afterwards.
+    this.#judge();
+    side.journal?.losePower();
+    side.endpoint.losesPower();
+    side.die(this.#random.pick(POWER_ENDINGS));
+    this.#judge();
+  }
+
+  #otherThan(side: Side): Side {
+    return side === this.#client ? this.#server : this.#client;
+  }
+
+  /** Who waits for something that has happened is told. */
+  async #promises(): Promise<void> {
+    await null;
+    for (const { endpoint } of this.#sides) endpoint.check();
   }
 
   /** Each side has its turn. */
@@ -175,45 +245,65 @@ export class ReplicatedSchedule {
   }
 
   #judge(): void {
-    judgeJournals(this.#client.journal, this.#server.journal, this.#toServer, this.#toClient);
+    const [a, b] = [this.#client.journal?.segment ?? null, this.#server.journal?.segment ?? null];
+    judgeJournals(a, b, this.#toServer, this.#toClient);
   }
 
   /** Nothing fails any more: all messages arrive, and nothing is left of them. */
-  #heal(): void {
-    const { network, trace } = this.#scene;
+  async #heal(): Promise<void> {
+    const { network, trace, disks } = this.#scene;
     trace?.('-- heal');
     network.stall(false);
     network.cut();
-    this.#drain(isAcknowledged);
+    await this.#drain((side) => isDone(side, isAcknowledged));
     // What was allocated and not pushed goes with the next allocation.
-    const largest = [this.#client, this.#server].map(({ endpoint }) => {
-      const size = endpoint.connection?.maxMessageBytes ?? 0;
-      return endpoint.push(size, true);
+    const pushed = new Set<Side>();
+    await this.#drain((side) => {
+      const { endpoint, role } = side;
+      if (!pushed.has(side) && endpoint.push(endpoint.connection?.maxMessageBytes ?? 0, true))
+        pushed.add(side);
+      // With a disk there is room when the acknowledgements are safe, which the push has asked for.
+      must(
+        pushed.has(side) || disks[role],
+        () => 'there is no room for the largest message in an empty queue',
+      );
+      return pushed.has(side) && isDone(side, isAcknowledged);
     });
-    must(largest.every(Boolean), () => 'there is no room for the largest message in an empty queue');
-    this.#drain(isClear);
+    for (const side of this.#sides) {
+      if (!disks[side.role]) continue;
+      // What is acknowledged is cleared by one of the next writes, or now.
+      if (this.#random.once(2)) this.#losePower(side);
+      else side.die('end');
+    }
+    await this.#drain((side) => isDone(side, isClear));
     this.#judge();
   }
 
-  #drain(isDone: (journal: Segment, role: Role) => boolean): void {
-    const sides = [this.#client, this.#server];
+  /** Goes on until all has arrived, was flushed, and each side is done. */
+  async #drain(done: (side: Side) => boolean): Promise<void> {
+    const { disks } = this.#scene;
     for (let round = 0; round < ROUNDS_TO_HEAL; round++) {
       this.#client.dial();
       this.#round(4, true);
-      for (const { endpoint } of sides) {
+      for (const { endpoint, journal, role } of this.#sides) {
         endpoint.publish();
         endpoint.pop(1000, true);
+        if (disks[role]) {
+          endpoint.flush();
+          journal?.file?.finish();
+          journal?.file?.turn();
+          await this.#promises();
+        }
         endpoint.check();
       }
-      if (this.#arrived && sides.every(({ journal, role }) => journal !== null && isDone(journal, role)))
-        return;
+      const flushed = this.#sides.every(({ endpoint }) => endpoint.flushed);
+      if (this.#arrived && flushed && this.#sides.map(done).every(Boolean)) return;
     }
-    must(
-      false,
-      () =>
-        `not all has arrived after ${ROUNDS_TO_HEAL} rounds: ${this.#toServer.waiting} and ${this.#toClient.waiting}` +
-        ` messages wait, ${sides.map(({ endpoint, attached }) => `the ${endpoint.name} is ${attached ? '' : 'not '}attached`).join(', ')}`,
-    );
+    const waiting = `${this.#toServer.waiting} and ${this.#toClient.waiting} messages wait`;
+    const sides = this.#sides.map(({ endpoint: { name, flushed }, attached }) => {
+      return `the ${name} is ${attached ? '' : 'not '}attached${flushed ? '' : ' and waits for a flush'}`;
+    });
+    must(false, () => `not all has arrived after ${ROUNDS_TO_HEAL} rounds: ${waiting}, ${sides.join(', ')}`);
   }
 
   get #arrived(): boolean {
@@ -222,12 +312,17 @@ export class ReplicatedSchedule {
   }
 }
 
+function isDone({ journal, role }: Side, isIt: (segment: Segment, role: Role) => boolean): boolean {
+  const segment = journal?.segment ?? null;
+  return segment !== null && isIt(segment, role);
+}
+
 /** Steps to choose from: each schedule has its own mixture, so that some go far without a fault of a kind. */
-function chooseSteps(random: Random): Step[] {
+function chooseSteps(random: Random, onDisk: boolean): Step[] {
   const steps: Step[] = [];
-  for (const step of Object.keys(STEPS) as Step[]) {
-    const most = STEPS[step];
-    const count = step === 'garble' && !random.once(4) ? 0 : random.below(most + 1);
+  const most: Partial<Record<Step, number>> = onDisk ? { ...STEPS, ...DISK_STEPS } : STEPS;
+  for (const step of Object.keys(most) as Step[]) {
+    const count = step === 'garble' && !random.once(4) ? 0 : random.below((most[step] as number) + 1);
     for (let i = 0; i < count; i++) steps.push(step);
   }
   steps.push('exchange');

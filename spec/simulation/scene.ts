@@ -1,11 +1,12 @@
 import type { DisconnectReason } from '../../lib/session/disconnect.js';
+import type { Role } from '../../lib/session/names.js';
 import type { Capacities } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { isDying } from './crash.js';
 import type { Endpoint, Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
 import { Violation } from './model.js';
 import { Network, type SimulatedWire } from './network.js';
-import type { Random } from './random.js';
 
 /** Simulated milliseconds. */
 export const TIMING = { heartbeatIntervalMs: 25, connectionTimeoutMs: 100 };
@@ -21,6 +22,8 @@ export class Scene {
   readonly trace: Trace;
   readonly network: Network;
   readonly sizes: Capacities;
+  /** Which sides have a journal on a disk, which outlives the loss of power. */
+  readonly disks: Readonly<Record<Role, boolean>>;
   /** Where the rings of the session begin. */
   readonly start: number;
   /** The server's ends of streams that it has not accepted yet. */
@@ -29,12 +32,20 @@ export class Scene {
   /** What was found where it could not be thrown: lib would have taken it for an error of its user or peer. */
   #violation: Violation | null = null;
 
-  constructor(lib: Lib, random: Random, trace: Trace, sizes: Capacities, start: number) {
+  constructor(
+    lib: Lib,
+    random: Random,
+    trace: Trace,
+    sizes: Capacities,
+    disks: Readonly<Record<Role, boolean>>,
+    start: number,
+  ) {
     this.lib = lib;
     this.random = random;
     this.trace = trace;
     this.network = new Network(random);
     this.sizes = sizes;
+    this.disks = disks;
     this.start = start;
   }
 

@@ -1,10 +1,10 @@
 import type { Connection } from '../../lib/connection.js';
 import type { Reception } from '../../lib/login/reception.js';
-import type { Segment } from '../../lib/session/segment.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying } from './crash.js';
 import type { Endpoint } from './endpoint.js';
-import { CLIENT, newSegment, openSegment, SERVER } from './memory.js';
+import { SimulatedJournal } from './journal.js';
+import { CLIENT, SERVER } from './memory.js';
 import type { Ending, SimulatedWire } from './network.js';
 import { LOGIN_TIMEOUT_MS, type Scene, TIMING } from './scene.js';
 
@@ -14,7 +14,7 @@ const ANY = { inproc: 0, shm: 0, tcp: 0 };
 export class SimulatedServer {
   readonly role = 'server';
   readonly endpoint: Endpoint;
-  journal: Segment | null = null;
+  journal: SimulatedJournal | null = null;
   readonly #scene: Scene;
   #reception: Reception;
   #wires: SimulatedWire[] = [];
@@ -44,6 +44,7 @@ export class SimulatedServer {
 
   die(ending: Ending): void {
     this.endpoint.gone();
+    this.journal?.file?.die();
     for (const wire of this.#wires) wire.die(ending);
     for (const wire of this.#scene.waiting.splice(0)) wire.die(ending);
     this.#wires = [];
@@ -57,7 +58,7 @@ export class SimulatedServer {
         terms: {
           name: SERVER,
           bootId: '',
-          durability: 'process',
+          durability: scene.disks.server ? 'disk' : 'process',
           ...TIMING,
           sendCapacityBytes: ANY,
           receiveCapacityBytes: ANY,
@@ -71,7 +72,7 @@ export class SimulatedServer {
             this.#disconnect(known);
           }
           if (known !== null) return known;
-          const open = this.journal !== null ? this.#open(this.journal, false) : this.#begin(agreement);
+          const open = this.journal?.open() ?? this.#begin(agreement);
           const connection = new scene.lib.Connection(open, 'tcp', () => this.endpoint.gone());
           scene.checking(() => this.endpoint.opened(connection));
           return connection;
@@ -99,17 +100,13 @@ export class SimulatedServer {
 
   #begin(sizes: { readonly clientToServer: number; readonly serverToClient: number }): OpenSegment {
     const { clientToServer, serverToClient } = sizes;
-    const sessionId = this.#scene.newSessionId();
-    const identity = { sessionId, journal: true, clientToServer, serverToClient };
-    this.journal = newSegment(this.#scene.lib, identity, this.#scene.start);
-    return this.#open(this.journal, true);
-  }
-
-  #open(segment: Segment, begun: boolean): OpenSegment {
-    return openSegment(segment, 'server', begun, () => {
-      this.#scene.removed(this.endpoint);
-      if (this.journal === segment) this.journal = null;
-    });
+    const session = { sessionId: this.#scene.newSessionId(), clientToServer, serverToClient };
+    const removed = (): void => {
+      if (this.journal === journal) this.journal = null;
+    };
+    const journal = new SimulatedJournal(this.#scene, this.endpoint, 'server', session, removed);
+    this.journal = journal;
+    return journal.begin();
   }
 
   #disconnect(connection: Connection): void {

@@ -1,10 +1,10 @@
 import type { Segment } from '../../lib/session/segment.js';
+import type { Random } from '../support/random.js';
 import { NOT, runUntil } from './crash.js';
 import { Endpoint, type Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
-import { isClear, judgeShared, newSegment, openSegment } from './memory.js';
+import { isClear, judgeShared, newSegment, openShared } from './memory.js';
 import { Direction, must } from './model.js';
-import type { Random } from './random.js';
 
 const CAPACITIES = [4096, 4096, 4096, 4096, 4096, 8192];
 
@@ -35,7 +35,6 @@ export class SharedSchedule {
       lib,
       {
         sessionId: '0123456789abcdef',
-        journal: false,
         clientToServer: random.pick(CAPACITIES),
         serverToClient: random.pick(CAPACITIES),
       },
@@ -125,7 +124,7 @@ export class SharedSchedule {
 
   #open(side: Endpoint): void {
     const role = side.name === 'client' ? 'client' : 'server';
-    const open = openSegment(this.#segment, role, false, () => {});
+    const open = openShared(this.#segment, role);
     side.opened(new this.#lib.Connection(open, 'shm', () => side.gone()));
     side.given();
   }

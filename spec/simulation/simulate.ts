@@ -1,6 +1,6 @@
+import { Random } from '../support/random.js';
 import type { Trace } from './endpoint.js';
 import type { Lib } from './instrumented.js';
-import { Random } from './random.js';
 import { ReplicatedSchedule } from './replicated.js';
 import { SharedSchedule } from './shared.js';
 
@@ -15,35 +15,36 @@ export class SimulationFailure extends Error {
   }
 }
 
-/** Runs the schedule of one seed, the same each time. Throws {@link SimulationFailure}. */
-export function simulateOne(lib: Lib, seed: number, trace: Trace = null): void {
+/** Runs the schedule of one seed, the same each time. Rejects with {@link SimulationFailure}. */
+export async function simulateOne(lib: Lib, seed: number, trace: Trace = null): Promise<void> {
   try {
     const random = new Random(seed);
     const shared = random.once(3);
     const schedule = shared
       ? new SharedSchedule(lib, random, trace)
       : new ReplicatedSchedule(lib, random, trace);
-    schedule.run();
+    await schedule.run();
   } catch (cause) {
     throw new SimulationFailure(seed, cause);
   }
 }
 
 /** Runs `count` schedules, of the seeds from `base` on. `progress` is told the number of those that are done. */
-export function simulate(lib: Lib, base: number, count: number, progress?: (done: number) => void): void {
+export async function simulate(
+  lib: Lib,
+  base: number,
+  count: number,
+  progress?: (done: number) => void,
+): Promise<void> {
   // Thousands of errors are thrown and caught: their stacks would take a tenth of the time. A replay has them.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
     for (let i = 0; i < count; i++) {
-      simulateOne(lib, (base + i) >>> 0);
+      await simulateOne(lib, (base + i) >>> 0);
       if (progress !== undefined && (i + 1) % 1000 === 0) progress(i + 1);
     }
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
-}
-
-export function randomSeed(): number {
-  return Math.floor(Math.random() * 2 ** 32);
 }

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
+import { randomSeed } from '../support/random.js';
 import { FAULTS } from './faults.js';
 import { type Lib, loadInstrumented } from './instrumented.js';
-import { randomSeed, SimulationFailure, simulate, simulateOne } from './simulate.js';
+import { SimulationFailure, simulate, simulateOne } from './simulate.js';
 
 const SCHEDULES = 100_000;
 /** Between two turns of the event loop. */
@@ -19,29 +20,34 @@ describe('the core of both sides, simulated', function () {
   const base = randomSeed();
   it(`loses, repeats and reorders nothing in ${SCHEDULES} schedules (from seed ${base})`, async () => {
     for (let done = 0; done < SCHEDULES; done += BLOCK) {
-      simulate(lib, (base + done) >>> 0, BLOCK);
+      await simulate(lib, (base + done) >>> 0, BLOCK);
       await nextTurn();
     }
   });
 
-  it('replays a schedule from its seed alone', () => {
+  it('replays a schedule from its seed alone', async () => {
     const seed = randomSeed();
-    const traces = Array.from({ length: 40 }, (_, i) => trace(lib, seed + i));
+    const traces: string[][] = [];
+    for (let i = 0; i < 40; i++) traces.push(await trace(lib, seed + i));
     for (let i = traces.length - 1; i >= 0; i--) {
-      expect(trace(lib, seed + i), `seed ${seed + i}`).to.deep.equal(traces[i]);
+      expect(await trace(lib, seed + i), `seed ${seed + i}`).to.deep.equal(traces[i]);
     }
     expect(new Set(traces.map((lines) => lines.join('\n'))).size).to.be.above(30);
   });
 
-  it('does in its schedules what it is there for', () => {
+  it('does in its schedules what it is there for', async () => {
     const lines = new Set<string>();
     for (let seed = 0; seed < 400; seed++) {
-      for (const line of trace(lib, seed)) lines.add(line.replace(/[0-9]+/g, '#'));
+      for (const line of await trace(lib, seed)) lines.add(line.replace(/[0-9]+/g, '#'));
     }
     for (const expected of [
       '-- cut',
       '-- stall',
       '-- garble',
+      '-- power',
+      'client loses power',
+      'server loses power',
+      'client: flushed # and #',
       'client dies',
       'server dies',
       '   client is held up',
@@ -65,17 +71,14 @@ describe('the core of both sides, simulated', function () {
 
   it('names the seed of a schedule that fails, and how to replay it', async () => {
     const faulty = await loadInstrumented(FAULTS.slice(0, 1));
-    const replay = (seed: number): unknown => {
-      try {
-        simulateOne(faulty, seed);
-      } catch (error) {
-        return error;
-      }
-      return null;
-    };
+    const replay = (seed: number): Promise<unknown> =>
+      simulateOne(faulty, seed).then(
+        () => null,
+        (error: unknown) => error,
+      );
     let seed = 0;
-    while (replay(seed) === null) seed++;
-    const failure = replay(seed);
+    while ((await replay(seed)) === null) seed++;
+    const failure = await replay(seed);
     expect(failure).to.be.instanceOf(SimulationFailure);
     expect((failure as Error).message).to.match(
       new RegExp(`^schedule ${seed}: .*\\n.* --seed ${seed} --trace$`),
@@ -84,8 +87,8 @@ describe('the core of both sides, simulated', function () {
 });
 
 /** The steps of a schedule. */
-function trace(lib: Lib, seed: number): string[] {
+async function trace(lib: Lib, seed: number): Promise<string[]> {
   const lines: string[] = [];
-  simulateOne(lib, seed >>> 0, (line) => lines.push(line));
+  await simulateOne(lib, seed >>> 0, (line) => lines.push(line));
   return lines;
 }

@@ -1,5 +1,6 @@
 /** The command line of the soak runs. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { randomSeed } from '../support/random.js';
 
 export const SOAK_TRANSPORTS = ['inproc', 'shm', 'tcp'] as const;
 export type SoakTransport = (typeof SOAK_TRANSPORTS)[number];
@@ -114,7 +115,7 @@ function oneOf<const T extends string>(option: string, value: string | undefined
 }
 
 function seedFrom(text: string | undefined): number {
-  return text === undefined ? Math.floor(Math.random() * 2 ** 32) : integer('seed', text, 0, 2 ** 32 - 1);
+  return text === undefined ? randomSeed() : integer('seed', text, 0, 2 ** 32 - 1);
 }
 
 function integer(option: string, text: string, least: number, most: number): number {

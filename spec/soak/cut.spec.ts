@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { randomSeed } from '../support/random.js';
 import { CUT_FLOWS } from './arguments.js';
 import type { CutReport } from './cut.js';
 import { FrameTracker } from './frameTracker.js';
@@ -15,7 +16,7 @@ function told(stderr: string, pattern: RegExp): string[] {
 describe('a session over a network that is cut at random', () => {
   for (const wire of ['native', 'net'] as const) {
     it(`loses, duplicates and reorders nothing over the ${wire} wire`, async () => {
-      const seed = Math.floor(Math.random() * 2 ** 32);
+      const seed = randomSeed();
       const outcome = await soak([
         ...['cut', '--cuts', String(CUTS), '--wire', wire],
         ...['--json', '-', '--seed', String(seed)],

@@ -7,7 +7,7 @@
  *                          │ read all the time
  *                        judge ── flow, pause ──► both sides
  */
-import { chosen, generator, integerFrom, type Random } from '../support/random.js';
+import { Random } from '../support/random.js';
 import type { CutArguments, CutFlow } from './arguments.js';
 import { type Flow, otherRole, ROLES, sendersOf } from './board.js';
 import { RoughRelay } from './roughRelay.js';
@@ -97,7 +97,7 @@ class Cutter {
     this.#options = options;
     this.#progress = progress;
     this.#watch = new Watch(stage, () => this.#recovered, progress, signal);
-    this.#random = generator(options.seed);
+    this.#random = new Random(options.seed);
   }
 
   async run(): Promise<CutReport> {
@@ -107,16 +107,16 @@ class Cutter {
     await this.#until(() => board.port !== 0);
     this.#relay.targetPort = board.port;
     this.#stage.start('client');
-    let turns = integerFrom(this.#random, 0, MIXED.length - 1);
+    let turns = this.#random.between(0, MIXED.length - 1);
     let nextFlowAt = 0;
     while (this.#cuts < cuts) {
       if (this.#cuts >= nextFlowAt) {
         this.#setFlow(turns++);
-        nextFlowAt = this.#cuts + integerFrom(this.#random, 1, CUTS_PER_FLOW);
+        nextFlowAt = this.#cuts + this.#random.between(1, CUTS_PER_FLOW);
       }
-      const early = this.#cuts > 0 && Math.floor(this.#random() * EARLY_ONE_IN) === 0;
+      const early = this.#cuts > 0 && this.#random.once(EARLY_ONE_IN);
       if (!early) await this.#until(() => this.#recovered && !this.#watch.recovering);
-      await this.#pass(this.#random() * TRAFFIC_MS);
+      await this.#pass(this.#random.fraction() * TRAFFIC_MS);
       await this.#cut();
     }
     await this.#until(() => !this.#watch.recovering);
@@ -135,10 +135,7 @@ class Cutter {
     const { board } = this.#stage;
     const { flow } = this.#options;
     const kind = flow === 'mixed' ? (MIXED[turn % MIXED.length] as (typeof MIXED)[number]) : flow;
-    board.flow = chosen(
-      this.#random,
-      FLOWS_OF[kind].map((one) => [one, 1] as const),
-    );
+    board.flow = this.#random.pick(FLOWS_OF[kind]);
     this.#filling = kind === 'full';
     board.paused = false;
     this.#progress(`flow: ${kind === 'one-way' ? board.flow : kind}`);
@@ -204,7 +201,7 @@ class Cutter {
       board.paused = true;
     } else if (board.paused && ROLES.every((role) => board.isFull(role))) {
       this.#fillings++;
-      this.#receivesUntil = now + this.#random() * RECEIVE_MS;
+      this.#receivesUntil = now + this.#random.fraction() * RECEIVE_MS;
       board.paused = false;
     }
   }

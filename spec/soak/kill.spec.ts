@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { randomSeed } from '../support/random.js';
 import { SOAK_TRANSPORTS } from './arguments.js';
 import type { KillReport } from './kill.js';
 import { Ledger } from './ledger.js';
@@ -16,7 +17,7 @@ function starts(stderr: string): string[] {
 describe('a session whose sides are killed at random', () => {
   for (const transport of SOAK_TRANSPORTS) {
     it(`loses, duplicates and reorders nothing over ${transport}`, async () => {
-      const seed = Math.floor(Math.random() * 2 ** 32);
+      const seed = randomSeed();
       const outcome = await soak([
         ...['kill', '--transport', transport, '--kills', String(KILLS)],
         ...['--json', '-', '--seed', String(seed)],

@@ -6,7 +6,7 @@
  *                 │ read all the time
  *               judge ── SIGKILL, start ──► a random side
  */
-import { generator, type Random } from '../support/random.js';
+import { Random } from '../support/random.js';
 import type { KillArguments, SoakTransport } from './arguments.js';
 import { otherRole, ROLES, type Role } from './board.js';
 import { openStage, type Stage } from './stage.js';
@@ -52,7 +52,7 @@ class Killer {
     this.#options = options;
     this.#progress = progress;
     this.#watch = new Watch(stage, () => this.#recovered, progress, signal);
-    this.#random = generator(options.seed);
+    this.#random = new Random(options.seed);
   }
 
   async run(): Promise<KillReport> {
@@ -60,10 +60,10 @@ class Killer {
     for (const role of ROLES) this.#start(role);
     await watch.until(() => this.#recovered);
     while (this.#kills < this.#options.kills) {
-      const early = this.#kills > 0 && Math.floor(this.#random() * EARLY_ONE_IN) === 0;
+      const early = this.#kills > 0 && this.#random.once(EARLY_ONE_IN);
       if (!early) await watch.until(() => !watch.recovering);
-      await watch.lookFor(this.#random() * (early ? EARLY_MS : TRAFFIC_MS));
-      const role = this.#stage.mortal[Math.floor(this.#random() * this.#stage.mortal.length)] as Role;
+      await watch.lookFor(this.#random.fraction() * (early ? EARLY_MS : TRAFFIC_MS));
+      const role = this.#random.pick(this.#stage.mortal);
       await this.#kill(role);
     }
     await watch.until(() => !watch.recovering);

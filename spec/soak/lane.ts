@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { chosen, integerFrom, type Random } from '../support/random.js';
+import type { Random } from '../support/random.js';
 import { FrameTracker, type Place } from './frameTracker.js';
 
 /** How a lane carries some of its bytes. */
@@ -118,10 +118,10 @@ export class Lane {
   /** True when the next step comes later. */
   #changeManner(): boolean {
     const random = this.#random;
-    this.#manner = chosen(random, MANNERS);
-    this.#stretchBytes = integerFrom(random, 1, STRETCH_BYTES[this.#manner]);
+    this.#manner = random.weighted(MANNERS);
+    this.#stretchBytes = random.between(1, STRETCH_BYTES[this.#manner]);
     if (this.#manner !== 'late' && this.#manner !== 'stopped') return false;
-    this.#due = setTimeout(this.#step, random() * (this.#manner === 'late' ? LATE_MS : STOPPED_MS));
+    this.#due = setTimeout(this.#step, random.fraction() * (this.#manner === 'late' ? LATE_MS : STOPPED_MS));
     return true;
   }
 
@@ -131,7 +131,7 @@ export class Lane {
       this.#manner === 'byte by byte'
         ? 1
         : this.#manner === 'torn'
-          ? integerFrom(this.#random, 1, TORN_BYTES)
+          ? this.#random.between(1, TORN_BYTES)
           : held;
     return Math.min(held, wanted, this.#mark === null ? held : this.#bytesToward(this.#mark.place));
   }
@@ -140,7 +140,7 @@ export class Lane {
   #bytesToward(place: Place): number {
     const { leftBytes, place: now } = this.#tracker;
     const goesThere = (now === 'between frames' ? 'in a header' : now) === place;
-    return goesThere && leftBytes > 1 ? integerFrom(this.#random, 1, leftBytes - 1) : leftBytes;
+    return goesThere && leftBytes > 1 ? this.#random.between(1, leftBytes - 1) : leftBytes;
   }
 
   #hand(bytes: number): void {

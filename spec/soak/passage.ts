@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { chosen, integerFrom, type Random } from '../support/random.js';
+import type { Random } from '../support/random.js';
 import type { Place } from './frameTracker.js';
 import { Lane } from './lane.js';
 
@@ -81,9 +81,9 @@ export class Passage {
    */
   async cut(before: () => void): Promise<Cut | null> {
     const random = this.#random;
-    const kind = chosen(random, WEIGHTS);
-    const place = chosen(random, PLACES);
-    const toServer = random() < 0.5;
+    const kind = random.weighted(WEIGHTS);
+    const place = random.weighted(PLACES);
+    const toServer = random.once(2);
     const lane = toServer ? this.#toServer : this.#toClient;
     return new Promise((resolve) => {
       const timer = setTimeout(() => cutNow(), MARK_MS);
@@ -119,27 +119,27 @@ export class Passage {
     this.#later(4 * timeoutMs, () => sockets.forEach(reset));
     if (kind === 'stall') {
       lane.stall();
-      this.#later(integerFrom(random, timeoutMs * 1.5, timeoutMs * 2.5), () => {
+      this.#later(random.between(timeoutMs * 1.5, timeoutMs * 2.5), () => {
         lane.go();
         this.#later(timeoutMs / 4, () => sockets.forEach(reset));
       });
       return;
     }
     lane.drop();
-    if (kind === 'silence' && random() < 0.5) return;
+    if (kind === 'silence' && random.once(2)) return;
     for (const each of [this.#toServer, this.#toClient]) each.drop();
     if (kind === 'close') {
       for (const socket of sockets) this.#hangUp(socket);
     } else if (kind === 'reset') {
       sockets.forEach(reset);
     } else if (kind === 'half-open') {
-      if (random() < 0.5) sockets.reverse();
+      if (random.once(2)) sockets.reverse();
       const [first, second] = sockets as [Socket, Socket];
       for (const [socket, afterMs] of [
         [first, 0],
-        [second, random() * timeoutMs * 1.5],
+        [second, random.fraction() * timeoutMs * 1.5],
       ] as const) {
-        const end = random() < 0.5 ? reset : (one: Socket) => this.#hangUp(one);
+        const end = random.once(2) ? reset : (one: Socket) => this.#hangUp(one);
         if (afterMs === 0) end(socket);
         else this.#later(afterMs, () => end(socket));
       }

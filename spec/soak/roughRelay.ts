@@ -1,4 +1,4 @@
-import { chosen, generator, integerFrom, type Random } from '../support/random.js';
+import { Random } from '../support/random.js';
 import { Relay } from '../support/relay.js';
 import { type Cut, Passage } from './passage.js';
 
@@ -20,7 +20,7 @@ export class RoughRelay {
 
   /** The connection timeout is that of the peers: how long something lasts that they should notice by it. */
   static async listen(seed: number, connectionTimeoutMs: number): Promise<RoughRelay> {
-    const random = generator(seed);
+    const random = new Random(seed);
     const passages: Passage[] = [];
     const relay = await Relay.listen((near, far) => {
       passages.push(new Passage(near, far, random, connectionTimeoutMs));
@@ -48,13 +48,13 @@ export class RoughRelay {
     if (cut === null) return null;
     // Ended passages are of no use any more.
     this.#passages.splice(0, this.#passages.length - 1);
-    const refused = chosen(this.#random, [
+    const refused = this.#random.weighted([
       ['', 70],
       ['nobody listens', 15],
       ['reset', 15],
     ] as const);
     if (refused !== '') {
-      this.#relay.refuse(refused, integerFrom(this.#random, 1, REFUSAL_MS)).catch((error: unknown) => {
+      this.#relay.refuse(refused, this.#random.between(1, REFUSAL_MS)).catch((error: unknown) => {
         this.#failure = error;
       });
     }

@@ -12,8 +12,8 @@ import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
 import type { Journal } from '../../lib/store/journal.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { type Folders, newFolders } from '../support/folders.js';
-import { generator } from '../support/random.js';
-import { Storage } from '../support/storage.js';
+import { Random, randomSeed } from '../support/random.js';
+import { type DiskSync, SimulatedDisk } from '../support/simulatedDisk.js';
 import { fault, fill, sizeOf } from '../support/traffic.js';
 
 const CAPACITY = 16384;
@@ -39,7 +39,8 @@ interface Counts {
 
 /** The side of a session that has a journal on a disk, without its peer: both flows follow from numbers. */
 class Side {
-  readonly storage: Storage;
+  readonly disk: SimulatedDisk;
+  #sync: DiskSync | null = null;
   readonly #producer: RingProducer;
   readonly #acknowledger: RingConsumer;
   readonly #arrivals: RingProducer;
@@ -48,11 +49,11 @@ class Side {
   /** Positions behind the messages that were pushed here, by number. */
   readonly #ends: Map<number, number>;
 
-  constructor(open: OpenSegment, ends: Map<number, number>, random: () => number) {
+  constructor(open: OpenSegment, ends: Map<number, number>, random: Random) {
     this.#ends = ends;
     const outgoing = open.segment.outgoing('client');
     const incoming = open.segment.incoming('client');
-    this.storage = new Storage(new Uint8Array(outgoing.words.buffer), random);
+    this.disk = new SimulatedDisk(outgoing.words.buffer, random);
     this.#producer = new RingProducer(outgoing);
     this.#acknowledger = new RingConsumer(outgoing);
     this.#arrivals = new RingProducer(incoming);
@@ -116,12 +117,14 @@ class Side {
   }
 
   sync(): void {
-    if (this.#durability.writing) {
-      this.storage.endSync();
+    if (this.#sync !== null) {
+      this.#sync.finish();
+      this.#sync = null;
       this.#durability.complete();
     } else if (this.#durability.urgent()) {
       this.#durability.begin();
-      this.storage.beginSync();
+      this.#sync = this.disk.beginSync();
+      this.#sync.progress();
     }
   }
 
@@ -158,27 +161,27 @@ describe('a journal on a disk, after the loss of power', () => {
   it(`has what was told to the peer, whichever pages got to the disk (${RUNS} runs)`, function () {
     this.timeout(120_000);
     // To replay a failure, put the seed of its message here.
-    const base = Math.floor(Math.random() * 2 ** 31);
+    const base = randomSeed();
     let losses = 0;
     let lost = 0;
     for (let seed = base; seed < base + RUNS; seed++) {
-      const random = generator(seed);
+      const random = new Random(seed);
       let file = join(folders.directory, `${seed}.journal`);
       let open = createSegmentFile(file, 'client', IDENTITY, { durability: 'disk' });
       let side = new Side(open, new Map(), random);
       for (let step = 0; step < STEPS; step++) {
-        const dice = random();
+        const dice = random.fraction();
         try {
           if (dice < 0.4) side.push();
           else if (dice < 0.6) side.acknowledge();
           else if (dice < 0.7) side.receive();
           else if (dice < 0.8) side.pop();
           else if (dice < 0.99) side.sync();
-          else if (dice < 0.995) side.storage.writeBack();
+          else if (dice < 0.995) side.disk.writeBack();
           else {
             const { told, now } = side;
             file = join(folders.directory, `${seed}-${step}.journal`);
-            writeFileSync(file, side.storage.image(), { mode: 0o600 });
+            writeFileSync(file, new Uint8Array(side.disk.losePower()), { mode: 0o600 });
             open.remove();
             open = openSegmentFile(
               file,

@@ -26,7 +26,7 @@ import { listSessions } from '../../lib/store/sessionFiles.js';
 import { Scene } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { type Folders, newFolders } from '../support/folders.js';
-import { generator } from '../support/random.js';
+import { Random, randomSeed } from '../support/random.js';
 
 const CAPACITY = 4096;
 const IDENTITY: Identity = {
@@ -237,14 +237,14 @@ describe('a session file that is damaged', () => {
   it(`by any flipped bit either opens to a valid state or is set aside (${FLIPS} flips)`, function () {
     this.timeout(60_000);
     // To replay a failure, put the seed of its message here.
-    const seed = Math.floor(Math.random() * 2 ** 32);
-    const random = generator(seed);
+    const seed = randomSeed();
+    const random = new Random(seed);
     const places = bitPlaces(good);
     const seen = { opened: 0, aside: 0 };
     for (let n = 0; n < FLIPS; n++) {
       const bytes = Buffer.from(good);
-      const at = places[Math.floor(random() * places.length)] as number;
-      const bit = Math.floor(random() * 8);
+      const at = random.pick(places);
+      const bit = random.below(8);
       bytes[at] = (bytes[at] as number) ^ (1 << bit);
       write(bytes);
       const label = `seed ${seed}, flip ${n}: bit ${bit} of byte ${at}`;

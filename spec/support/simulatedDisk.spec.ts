@@ -1,7 +1,6 @@
 import { expect } from 'chai';
-import { SimulatedDisk } from './disk.js';
-import { Random } from './random.js';
-import { randomSeed } from './simulate.js';
+import { Random, randomSeed } from './random.js';
+import { SimulatedDisk } from './simulatedDisk.js';
 
 const PAGE = 4096;
 const PAGES = 8;
