@@ -8,6 +8,8 @@
 const NEVER = 2 ** 30;
 
 let remaining = NEVER;
+/** Whether the next point that is arrived at is the last, whatever was planned. */
+let doomed = false;
 let arrive: () => void = () => {
   remaining = NEVER;
 };
@@ -27,6 +29,13 @@ export function isDying(): boolean {
   return remaining < 0;
 }
 
+/** What runs now dies after so many more points, unless it dies before: for within `runUntil`. */
+export function dieAfter(points: number): void {
+  if (remaining < 0) return;
+  remaining = Math.min(remaining, points);
+  doomed = true;
+}
+
 /** Points of a run that are never reached. */
 export const NOT = NEVER;
 
@@ -38,7 +47,7 @@ export function runUntil(dieAt: number, pauseAt: number, meanwhile: () => void, 
   let died = false;
   let paused = false;
   const arriving = (): void => {
-    if (!died && !paused && pauseAt <= dieAt) {
+    if (!died && !doomed && !paused && pauseAt <= dieAt) {
       paused = true;
       remaining = NEVER;
       meanwhile();
@@ -47,7 +56,7 @@ export function runUntil(dieAt: number, pauseAt: number, meanwhile: () => void, 
       point();
       return;
     }
-    if (!died && dieAt === NOT) {
+    if (!died && !doomed && dieAt === NOT) {
       remaining = NEVER;
       return;
     }
@@ -83,13 +92,16 @@ export function pointsOf(act: () => void): number {
 function armed(at: number, arriving: () => void, act: () => void): void {
   const outerRemaining = remaining;
   const outerArrive = arrive;
+  const outerDoomed = doomed;
   remaining = at;
   arrive = arriving;
+  doomed = false;
   try {
     act();
   } finally {
     remaining = outerRemaining;
     arrive = outerArrive;
+    doomed = outerDoomed;
   }
 }
 

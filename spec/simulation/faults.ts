@@ -195,6 +195,12 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
     to: '',
   },
   {
+    what: 'a journal that spares a checkpoint that may not have reached the disk',
+    file: 'store/journal.js',
+    from: 'journal.disk?.syncNow();',
+    to: '',
+  },
+  {
     what: 'a journal that is opened before it is safe',
     file: 'store/journal.js',
     from: '    disk?.syncNow();\n',

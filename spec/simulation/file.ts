@@ -1,7 +1,7 @@
 import type { JournalFile } from '../../lib/store/journal.js';
 import type { Random } from '../support/random.js';
 import { type DiskSync, SimulatedDisk } from '../support/simulatedDisk.js';
-import { point } from './crash.js';
+import { dieAfter, point } from './crash.js';
 
 const SECTORS = [512, 4096];
 
@@ -25,6 +25,8 @@ export class SimulatedFile implements JournalFile {
   #disk: SimulatedDisk;
   #boot = 1;
   #write: Write | null = null;
+  /** Whether the process dies the next time that it waits for the disk. */
+  diesInSync = false;
 
   /** `observe` is called when a sync begins, and what it gives when it has ended. The file is new. */
   constructor(buffer: ArrayBuffer, random: Random, observe: () => () => void) {
@@ -48,10 +50,17 @@ export class SimulatedFile implements JournalFile {
     this.#write = { safe: this.#observe(), sync: this.#disk.beginSync(), done, finished, ended: false };
   }
 
+  writeOut(): void {
+    point();
+    for (let i = this.#random.below(3); i > 0; i--) this.#disk.writeBack();
+  }
+
   syncNow(): void {
     point();
     const safe = this.#observe();
     const sync = this.#disk.beginSync();
+    if (this.diesInSync) dieAfter(this.#random.below(2));
+    this.diesInSync = false;
     for (let i = this.#random.below(3); i > 0; i--) {
       sync.progress();
       point();

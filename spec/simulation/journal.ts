@@ -1,3 +1,4 @@
+import { Checkpoints } from '../../lib/session/checkpoint.js';
 import type { Role } from '../../lib/session/names.js';
 import { formatSegment, type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
 import type { Journal } from '../../lib/store/journal.js';
@@ -5,7 +6,7 @@ import { NEVER_MOVES, type OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying, point } from './crash.js';
 import type { Endpoint } from './endpoint.js';
 import { SimulatedFile } from './file.js';
-import { CLIENT, placeRings, readState, SERVER } from './memory.js';
+import { CLIENT, placeRings, SERVER } from './memory.js';
 import type { Scene } from './scene.js';
 
 /** The session as one side has it: outlives its processes and, on a disk, the loss of power. */
@@ -112,13 +113,16 @@ export class SimulatedJournal {
     return { segment, role, journal, where, begun, lost: false, ...NEVER_MOVES, close, remove, setAside };
   }
 
-  /** A sync begins: what memory holds by now is not lost with the power once it has ended. */
+  /** A sync begins: what the newest checkpoint speaks of is not lost with the power once it has ended. */
   #observe(): () => void {
-    const { pushed, popped } = readState(this.#segment as Segment, this.#role);
+    const segment = this.#segment as Segment;
+    const pages = segment.checkpoints as readonly [Int32Array, Int32Array];
+    const newest = new Checkpoints(pages, segment.outgoing(this.#role)).newest(true);
     const { outgoing, incoming } = this.#endpoint;
     return () => {
-      outgoing.pushesAreSafe(pushed.sequence);
-      incoming.popsAreSafe(popped.sequence);
+      if (newest === null) return;
+      outgoing.pushesAreSafe(newest.state.pushed.sequence);
+      incoming.popsAreSafe(newest.state.popped.sequence);
     };
   }
 }

@@ -35,7 +35,7 @@ const STEPS = {
   garble: 4,
 } as const;
 /** The same, where a journal is on a disk. */
-const DISK_STEPS = { work: 16, flush: 6, power: 2 } as const;
+const DISK_STEPS = { work: 16, flush: 6, power: 2, outage: 2, relapse: 2 } as const;
 type Step = keyof typeof STEPS | keyof typeof DISK_STEPS;
 
 /** One in so many schedules has journals on disks. */
@@ -165,6 +165,14 @@ export class ReplicatedSchedule {
       case 'power':
         this.#losePower(side);
         if (random.once(4)) this.#losePower(this.#otherThan(side));
+        break;
+      case 'outage':
+        this.#bustle(random.between(2, 16));
+        this.#losePower(side);
+        break;
+      case 'relapse':
+        this.#kill(side);
+        if (side.journal?.file) side.journal.file.diesInSync = true;
     }
   }
 
@@ -175,7 +183,7 @@ export class ReplicatedSchedule {
     const dies = this.#mortality !== 0 && random.once(this.#mortality);
     // A disk is at work meanwhile.
     const works = file !== null && random.once(4);
-    if (!dies && !works) act();
+    if (!dies && !works && !file?.diesInSync) act();
     else {
       const reach = random.pick([8, 64, 512]);
       const dieAt = dies ? random.below(reach) : NOT;
@@ -218,6 +226,19 @@ export class ReplicatedSchedule {
     return side === this.#client ? this.#server : this.#client;
   }
 
+  /** Messages, acknowledgements and writes are all on their way at once. */
+  #bustle(rounds: number): void {
+    const random = this.#random;
+    for (let i = rounds; i > 0; i--) {
+      for (const side of this.#sides) {
+        if (random.once(2)) this.#act(side, () => side.endpoint.push(random.below(64)));
+        if (random.once(2)) this.#act(side, () => side.endpoint.pop(random.between(1, 12)));
+        if (random.once(2)) this.#work(side);
+      }
+      this.#round(random.below(8), false);
+    }
+  }
+
   /** Who waits for something that has happened is told. */
   async #promises(): Promise<void> {
     await null;
@@ -255,6 +276,7 @@ export class ReplicatedSchedule {
     trace?.('-- heal');
     network.stall(false);
     network.cut();
+    for (const { journal } of this.#sides) if (journal?.file) journal.file.diesInSync = false;
     await this.#drain((side) => isDone(side, isAcknowledged));
     // What was allocated and not pushed goes with the next allocation.
     const pushed = new Set<Side>();
