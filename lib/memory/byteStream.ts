@@ -20,6 +20,11 @@ export interface ByteStream {
   ): number;
   /** Receives up to `length` bytes: their count, 0 when none wait, -1 at the end of the stream. */
   receive(into: Uint8Array, start: number, length: number): number;
+  /**
+   * Whether silence is silence: what has arrived at this host was received. To be asked again, after polls that
+   * received nothing, until it gives true. Without it `receive` tells all there is.
+   */
+  drained?(): boolean;
   /** For people: '127.0.0.1:80', '[::1]:80', a path ('' for a Unix socket without one), or which thread. */
   remoteAddress(): string;
   close(): void;

@@ -25,11 +25,14 @@ export class StreamWire implements Wire {
   #taken = 0;
   #ended = false;
   #error: Error | null = null;
+  /** Whether the event loop had a chance to read, since somebody has asked. */
+  #drained: 'unknown' | 'waiting' | 'yes' = 'unknown';
 
   constructor(stream: Socket, address: string) {
     this.#stream = stream;
     this.#address = address;
     stream.on('data', (chunk: Buffer) => {
+      this.#drained = 'unknown';
       this.#chunks.push(chunk);
       this.#queued += chunk.length;
       if (this.#queued >= QUEUE_BYTES) stream.pause();
@@ -91,6 +94,15 @@ export class StreamWire implements Wire {
     return this.#ended ? -1 : 0;
   }
 
+  drained(): boolean {
+    if (this.#drained === 'unknown') {
+      this.#drained = 'waiting';
+      // Of two turns one has been through the phase in which sockets are read, wherever the loop is now.
+      setImmediate(() => setImmediate(() => this.#hadItsChance()));
+    }
+    return this.#drained === 'yes';
+  }
+
   remoteAddress(): string {
     return this.#address;
   }
@@ -102,6 +114,10 @@ export class StreamWire implements Wire {
     // A peer that reads nothing must not keep it, nor this process.
     stream.unref();
     setTimeout(() => stream.destroy(), LINGER_MS).unref();
+  }
+
+  #hadItsChance(): void {
+    if (this.#drained === 'waiting') this.#drained = 'yes';
   }
 
   #throwIfBroken(): void {

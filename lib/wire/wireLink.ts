@@ -98,9 +98,9 @@ export class WireLink implements Link, FrameSink {
       } else {
         this.#replication?.idle();
       }
-      // All that has arrived is taken by now, so silence is silence.
       const health = this.#liveness.check(now);
-      if (count === 0 && health === 'timed out') {
+      // What has arrived counts, although this side was blocked for so long that it comes late.
+      if (count === 0 && health === 'timed out' && this.#wire.drained?.() !== false) {
         this.#end('timed out', null);
         return;
       }

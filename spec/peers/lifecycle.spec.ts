@@ -503,6 +503,35 @@ describe('the life of a connection', () => {
       });
     }
 
+    for (const way of SOCKET_WAYS) {
+      it(`takes nobody for dead who has spoken while this side was blocked, over ${way}`, async () => {
+        const { server, client, local, remote, serverEnded } = await scene.pair(
+          way,
+          { heartbeatIntervalMs: 3000, connectionTimeoutMs: 10_000 },
+          { heartbeatIntervalMs: 3000, connectionTimeoutMs: 10_000 },
+        );
+        let servers = performance.now() + 1000;
+        let clients = servers;
+        for (let blocks = 0; blocks < 5; blocks++) {
+          server.poll(servers);
+          client.poll(clients);
+          await nextTurn();
+          // A sign of life gets as far as this host while a handler of the server's does not return.
+          clients += 3000;
+          client.poll(clients);
+          servers += 20_000;
+          for (let i = 0; i < 20; i++) server.poll(servers);
+          expect(serverEnded).to.deep.equal([]);
+          for (let i = 0; i < 5; i++) {
+            await nextTurn();
+            server.poll(servers);
+          }
+          expect(serverEnded).to.deep.equal([]);
+        }
+        expect([local.state, remote.state]).to.deep.equal(['connected', 'connected']);
+      });
+    }
+
     it('never ends a link with traffic', async () => {
       const { server, client, local, remote } = await scene.pair(
         'tcp native',
@@ -549,6 +578,37 @@ describe('the life of a connection', () => {
         local.send('later');
         await scene.connect(client, address);
         await scene.until(() => remote.popped === 1, 'the message');
+      });
+
+      it(`a half-open connection is 'timed out' for who hears nothing, and a login resumes, over ${way}`, async () => {
+        for (const deaf of ['both', 'client', 'server'] as const) {
+          const { server, client, address, local, remote, serverEnded, clientEnded, sockets } =
+            await through(way);
+          const before = { local: local.popped, remote: remote.popped };
+          // From here on bytes vanish, and nobody is told.
+          const [near, far] = sockets as [Socket, Socket];
+          for (const socket of [near, far]) socket.unpipe().resume();
+          if (deaf === 'client') near.pipe(far);
+          if (deaf === 'server') far.pipe(near);
+          local.send('1');
+          remote.send('2');
+          for (let now = performance.now(); serverEnded.length + clientEnded.length < 2; now += 200) {
+            server.poll(now);
+            client.poll(now);
+            await nextTurn();
+          }
+          if (deaf !== 'server') expect(clientEnded[0]?.reason).to.equal('timed out');
+          if (deaf !== 'client') expect(serverEnded[0]?.reason).to.equal('timed out');
+          await scene.connect(client, address);
+          await scene.until(() => local.front() !== null && remote.popped > before.remote, 'both messages');
+          expect(local.front()?.text()).to.equal('2');
+          local.pop();
+          expect(local.front()).to.equal(null);
+          expect(local.popped - before.local).to.equal(1);
+          expect(remote.popped - before.remote).to.equal(1);
+          await client.close();
+          await server.close();
+        }
       });
 
       it(`foreign bytes are 'protocol violated' with the error, over ${way}`, async () => {

@@ -5,14 +5,19 @@ import { dieAfter, point } from './crash.js';
 
 const SECTORS = [512, 4096];
 
+/** That something is safe; gives what takes that back. */
+type Claim = () => () => void;
+
 /** A sync that the process has begun and was not told the end of. */
 interface Write {
   readonly sync: DiskSync;
-  /** To be called once it has ended. */
-  readonly safe: () => void;
+  /** Null once what it wrote may have been overwritten. */
+  safe: Claim | null;
   readonly done: Int32Array;
   readonly finished: () => void;
   ended: boolean;
+  /** Takes back what its end has claimed. */
+  undo: () => void;
 }
 
 /** The file of a journal: mapped memory, which outlives processes, and the disk behind it, which outlives the power. */
@@ -20,7 +25,7 @@ export class SimulatedFile implements JournalFile {
   readonly path = 'simulated file';
   readonly inode = 4711;
   readonly #random: Random;
-  readonly #observe: () => () => void;
+  readonly #observe: () => Claim;
   #buffer: ArrayBuffer;
   #disk: SimulatedDisk;
   #boot = 1;
@@ -29,7 +34,7 @@ export class SimulatedFile implements JournalFile {
   diesInSync = false;
 
   /** `observe` is called when a sync begins, and what it gives when it has ended. The file is new. */
-  constructor(buffer: ArrayBuffer, random: Random, observe: () => () => void) {
+  constructor(buffer: ArrayBuffer, random: Random, observe: () => Claim) {
     this.#random = random;
     this.#observe = observe;
     this.#buffer = buffer;
@@ -47,7 +52,8 @@ export class SimulatedFile implements JournalFile {
 
   sync(done: Int32Array, finished: () => void): void {
     point();
-    this.#write = { safe: this.#observe(), sync: this.#disk.beginSync(), done, finished, ended: false };
+    const sync = this.#disk.beginSync();
+    this.#write = { safe: this.#observe(), sync, done, finished, ended: false, undo: () => {} };
   }
 
   writeOut(): void {
@@ -68,6 +74,14 @@ export class SimulatedFile implements JournalFile {
     sync.finish();
     safe();
     point();
+  }
+
+  /** Whoever does not wait for a sync, or did not hear of its end, may overwrite what it was to make safe. */
+  supersede(): void {
+    const write = this.#write;
+    if (write === null) return;
+    write.undo();
+    write.safe = null;
   }
 
   /** The disk does something, at any time. */
@@ -110,7 +124,7 @@ export class SimulatedFile implements JournalFile {
 
   #end(write: Write): void {
     write.sync.finish();
-    write.safe();
+    write.undo = write.safe?.() ?? write.undo;
     write.ended = true;
     // As the thread does that made the system call; observed by Flusher.
     Atomics.store(write.done, 0, 0);

@@ -1,6 +1,7 @@
 import { Checkpoints } from '../../lib/session/checkpoint.js';
 import type { Role } from '../../lib/session/names.js';
 import { formatSegment, type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
+import { FRESH_STATE } from '../../lib/session/state.js';
 import type { Journal } from '../../lib/store/journal.js';
 import { NEVER_MOVES, type OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying, point } from './crash.js';
@@ -95,6 +96,7 @@ export class SimulatedJournal {
 
   #opened(segment: Segment, journal: Journal | null, begun: boolean): OpenSegment {
     const { lib } = this.#scene;
+    const { file } = this;
     const role = this.#role;
     const remove = (): void => {
       // A process that is dead by now deletes nothing.
@@ -107,6 +109,7 @@ export class SimulatedJournal {
       return null;
     };
     const close = (): void => {
+      file?.supersede();
       if (journal !== null) lib.checkpointNow(segment, role, journal);
     };
     const where = 'simulated memory';
@@ -114,15 +117,19 @@ export class SimulatedJournal {
   }
 
   /** A sync begins: what the newest checkpoint speaks of is not lost with the power once it has ended. */
-  #observe(): () => void {
+  #observe(): () => () => void {
     const segment = this.#segment as Segment;
     const pages = segment.checkpoints as readonly [Int32Array, Int32Array];
     const newest = new Checkpoints(pages, segment.outgoing(this.#role)).newest(true);
     const { outgoing, incoming } = this.#endpoint;
     return () => {
-      if (newest === null) return;
-      outgoing.pushesAreSafe(newest.state.pushed.sequence);
-      incoming.popsAreSafe(newest.state.popped.sequence);
+      const { pushed, popped } = newest?.state ?? FRESH_STATE;
+      const undoPushes = outgoing.pushesAreSafe(pushed.sequence);
+      const undoPops = incoming.popsAreSafe(popped.sequence);
+      return () => {
+        undoPushes();
+        undoPops();
+      };
     };
   }
 }

@@ -31,6 +31,9 @@ export class Direction {
   /** How many messages outlive the loss of the sender's power, and how many pops that of the receiver's. */
   #safePushes = 0;
   #safePops = 0;
+  /** The same, as far as somebody was told. */
+  #flushedPushes = 0;
+  #flushedPops = 0;
   /** Whether power was lost since the sender or the receiver was last seen: then what was not safe may be gone. */
   #senderLost = false;
   #receiverLost = false;
@@ -106,14 +109,22 @@ export class Direction {
     this.batched = 0;
   }
 
-  /** This many messages outlive the loss of the sender's power from here on. */
-  pushesAreSafe(pushed: number): void {
-    this.#safePushes = Math.max(this.#safePushes, pushed);
+  /** This many messages outlive the loss of the sender's power from here on. Gives what takes it back. */
+  pushesAreSafe(pushed: number): () => void {
+    const before = this.#safePushes;
+    this.#safePushes = Math.max(before, pushed);
+    return () => {
+      this.#safePushes = Math.max(before, this.#flushedPushes);
+    };
   }
 
-  /** This many pops outlive the loss of the receiver's power from here on. */
-  popsAreSafe(popped: number): void {
-    this.#safePops = Math.max(this.#safePops, popped);
+  /** This many pops outlive the loss of the receiver's power from here on. Gives what takes it back. */
+  popsAreSafe(popped: number): () => void {
+    const before = this.#safePops;
+    this.#safePops = Math.max(before, popped);
+    return () => {
+      this.#safePops = Math.max(before, this.#flushedPops);
+    };
   }
 
   /** The sender was told that this many messages are safe. */
@@ -122,6 +133,7 @@ export class Direction {
       pushed <= this.#safePushes,
       () => `${this.name}: ${pushed} messages are flushed, and ${this.#safePushes} of them safe`,
     );
+    this.#flushedPushes = Math.max(this.#flushedPushes, pushed);
   }
 
   /** The receiver was told that this many pops are safe. */
@@ -130,6 +142,7 @@ export class Direction {
       popped <= this.#safePops,
       () => `${this.name}: ${popped} pops are flushed, and ${this.#safePops} of them safe`,
     );
+    this.#flushedPops = Math.max(this.#flushedPops, popped);
   }
 
   /** Messages that are not safe may be lost: the last ones, and a batch as a whole. */
