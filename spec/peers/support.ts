@@ -296,3 +296,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 const say = (word) => parentPort ? parentPort.postMessage(word) : console.log(word);
 ${text}`;
 }
+
+/** The link ends on this side, and the other one is told: as when the socket is given up. */
+export function dropLink(connection: Connection): void {
+  connection.disconnect({}, () => {});
+}
