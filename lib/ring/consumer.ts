@@ -1,5 +1,4 @@
 import { TcpshmError } from '../errors.js';
-import { STORES_IN_ORDER } from '../memory/order.js';
 import { advance, distance, shown } from '../memory/wrap.js';
 import {
   COMMIT_POSITION,
@@ -22,6 +21,9 @@ import { readCommit } from './recovery.js';
  * round trip nothing (see README.md beside this file).
  */
 const RECLAIM_BYTES = 16384;
+
+/** Whether the processor itself keeps the order of plain stores, as x86 does. */
+const STORES_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
 
 /**
  * The reading end of a ring: `front` gives the oldest message, `pop` is done with it. One consumer per ring, in

@@ -1,5 +1,4 @@
 import { TcpshmError } from '../errors.js';
-import { STORES_IN_ORDER } from '../memory/order.js';
 
 /**
  * Who has a side of a session open, and how long ago he last gave a sign of life. A lock tells that an owner is
@@ -87,10 +86,11 @@ export class Renewal {
  *
  * Who moves a session stores the word, lets a barrier pass through all processors, and copies. So a store that comes
  * before this load is in his copy, or the load sees the word: a push or pop is taken along, or knows that it may not
- * be. On x86 a plain load will do, as that barrier empties the store buffers in which a plain store may still be.
+ * be. The barrier is in the processor of whoever runs here, so a plain load will do, on all of them (an asymmetric
+ * fence, as of liburcu); what `front` has found was observed by an atomic load, which keeps later ones behind it.
  */
 export function isMoved(moved: Int32Array): boolean {
-  return (STORES_IN_ORDER ? moved[0] : Atomics.load(moved, 0)) !== 0;
+  return moved[0] !== 0;
 }
 
 /** What a process gets whose side of a session is another's by now. `by` is that one's process id, where it is known. */
