@@ -6,6 +6,8 @@ import { patienceFor } from './login/patience.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import { Member } from './poll/member.js';
+import { Waker } from './poll/waker.js';
 import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
 import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
@@ -65,6 +67,9 @@ export class Client implements Pollable {
   readonly #connections = new Map<string, Connection>();
   /** The one that is connected. */
   #current: Connection | null = null;
+  readonly #waker: Waker;
+  /** The same, as one that is polled or sleeps: from login to end. */
+  #member: Member | null = null;
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
@@ -85,6 +90,7 @@ export class Client implements Pollable {
     this.#settings = peerSettings(options);
     this.#backoffSettings = backoffSettings(options.reconnect);
     this.#sessions = new Sessions(this.#settings, 'client');
+    this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
   }
 
@@ -141,38 +147,63 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     this.#report();
     const connection = this.#current;
-    if (connection !== null && connection.transport !== 'tcp' && !connection.pollLink(now)) {
-      this.#disconnect(connection);
+    const cold = this.#member?.hot === false;
+    if (connection !== null && (connection.transport !== 'tcp' || cold)) {
+      const alive = connection.pollLink(now);
+      // What has come over the link of one that sleeps is for the next poll.
+      if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#member?.stir();
+      if (!alive) this.#disconnect(connection);
     }
     if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
 
-  /** Serves a connection over tcp: receives, hands out messages, sends. */
-  pollTcp(now: number = performance.now()): void {
+  /** Serves a connection over tcp: receives, hands out messages, sends. True if anything moved. */
+  pollTcp(now: number = performance.now()): boolean {
     this.#throwIfClosed();
     const connection = this.#current;
-    if (connection === null || connection.transport !== 'tcp') return;
+    if (connection === null || connection.transport !== 'tcp' || !this.#isHot()) return false;
     const alive = connection.pollLink(now);
     this.#deliver(connection);
-    if (alive) return;
+    if (alive) return connection.takeMoved();
     this.#disconnect(connection);
     // The delay counts from here.
     this.#backoff?.due(now);
+    return true;
   }
 
-  /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. */
-  pollShm(): void {
+  /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. True if any moved. */
+  pollShm(): boolean {
     this.#throwIfClosed();
     const connection = this.#current;
-    if (connection !== null && connection.transport !== 'tcp') this.#deliver(connection);
+    if (connection === null || connection.transport === 'tcp' || !this.#isHot()) return false;
+    this.#deliver(connection);
+    return connection.takeMoved();
   }
 
-  /** Messages of whatever transport: what `run` calls in its inner loop. */
-  pollMessages(now: number): void {
-    this.pollShm();
+  /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */
+  pollMessages(now: number): boolean {
+    const moved = this.pollShm();
     // A handler may have closed the client.
-    if (!this.#closed) this.pollTcp(now);
+    return this.#closed || this.pollTcp(now) || moved;
+  }
+
+  /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
+  park(): number {
+    const rest = this.#member?.cool(this.#options.onMessage !== undefined) ?? 'cold';
+    if (rest === 'stirring') return 0;
+    const busy = rest === 'restless' || this.#attempt !== null;
+    return busy ? RESTLESS_MS : this.#settings.heartbeatIntervalMs / LOOKS_PER_HEARTBEAT;
+  }
+
+  /** @internal */
+  get waker(): Waker {
+    return this.#waker;
+  }
+
+  /** @internal Whether `run` keeps the process alive while it sleeps. */
+  get alive(): boolean {
+    return this.#current === null || this.#current.refed;
   }
 
   /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
@@ -193,6 +224,7 @@ export class Client implements Pollable {
       connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
+    this.#waker.close();
     this.#sessions.close();
     await trying;
   }
@@ -241,6 +273,9 @@ export class Client implements Pollable {
         const connection = this.#acting(() => attempt.poll());
         if (connection !== null) {
           this.#current = connection;
+          this.#member?.leave();
+          this.#member = new Member(connection, 0, this.#waker, () => {});
+          this.#waker.wake();
           this.#target = target;
           if (again !== null) again.result = connection;
           return connection;
@@ -333,6 +368,20 @@ export class Client implements Pollable {
     });
   }
 
+  /** One that sleeps, and is polled nevertheless, is asked for. */
+  #isHot(): boolean {
+    const member = this.#member;
+    if (member === null || member.hot) return true;
+    this.#waker.take();
+    return member.hot;
+  }
+
+  #leave(connection: Connection): void {
+    if (this.#member?.connection !== connection) return;
+    this.#member.leave();
+    this.#member = null;
+  }
+
   #deliver(connection: Connection): void {
     const { onMessage } = this.#options;
     if (onMessage === undefined || connection.state === 'closed') return;
@@ -387,13 +436,14 @@ export class Client implements Pollable {
           this.#options.onDisconnect?.(ended, reason, error);
         },
       },
-      () => {},
+      () => this.#leave(connection),
     );
   }
 
   #forget(connection: Connection): void {
     for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
     if (this.#current !== connection) return;
+    this.#leave(connection);
     this.#current = null;
     if (!this.#loginActs) this.#stopTrying();
   }
@@ -409,6 +459,11 @@ export class Client implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the client '${this.name}' is closed`);
   }
 }
+
+/** So often a connection that sleeps is looked at, for heartbeats and silence. */
+const LOOKS_PER_HEARTBEAT = 3;
+/** While something is under way that only polls see, there is one after so many milliseconds. */
+const RESTLESS_MS = 1;
 
 const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch', 'onReconnect'] as const;
 

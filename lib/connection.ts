@@ -7,7 +7,10 @@ import type { DisconnectReason } from './session/disconnect.js';
 import { Durability, type JournalEnds } from './session/durability.js';
 import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
+import { otherRole } from './session/names.js';
+import type { Bell } from './session/parking.js';
 import { Replication } from './session/replication.js';
+import { NOTICE_PARKED } from './session/segment.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
 import { isMoved } from './session/tenure.js';
 import { Flusher } from './store/flusher.js';
@@ -15,6 +18,8 @@ import type { OpenSegment } from './store/openSegment.js';
 import { Pursuit } from './store/pursuit.js';
 import type { Conversation } from './wire/conversation.js';
 import type { Link } from './wire/link.js';
+import { Rouser } from './wire/rouser.js';
+import type { Wire } from './wire/wire.js';
 import { WireLink } from './wire/wireLink.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
@@ -66,8 +71,11 @@ export class Connection {
   #open: OpenSegment;
   #producer: RingProducer;
   #consumer: RingConsumer;
-  /** The `moved` word of the file that the producer is in. */
-  #moved: Int32Array;
+  /** What the file that the producer is in has to say: that the session has moved, or that the peer sleeps. */
+  #notices: Int32Array;
+  /** Index in it of the peer's parking. */
+  readonly #peerParked: number;
+  #rouser: Rouser;
   /** The ends that stand in for the peer where this side has copies of its own: over tcp. */
   readonly #acknowledger: RingConsumer | null;
   readonly #replica: RingReplica | null;
@@ -85,6 +93,10 @@ export class Connection {
   #fence: TcpshmError | null = null;
   #closed = false;
   #keeps = false;
+  /** Whether messages were handed out since that was last asked. */
+  #moved = false;
+  #onStir: (() => void) | null = null;
+  #refed = true;
   #loginData: Uint8Array = new Uint8Array(0);
 
   /** @internal */
@@ -97,7 +109,10 @@ export class Connection {
     this.#open = open;
     this.#producer = new RingProducer(segment.outgoing(role));
     this.#consumer = new RingConsumer(segment.incoming(role));
-    this.#moved = segment.moved;
+    this.#notices = segment.notices;
+    this.#peerParked = NOTICE_PARKED[otherRole(role)];
+    this.#rouser = new Rouser(segment.parking[otherRole(role)]);
+    segment.parking[role].leave();
     this.#pursuit = new Pursuit(open, this.#producer, this.#consumer);
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
     this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
@@ -105,7 +120,7 @@ export class Connection {
     const journal = open.journal;
     if (journal !== null && journal.disk !== null) {
       this.#durability = new Durability(this.#ends(), journal.checkpoints);
-      this.#flusher = new Flusher(this.#durability, journal.disk, open.where);
+      this.#flusher = new Flusher(this.#durability, journal.disk, open.where, () => this.#onStir?.());
     }
   }
 
@@ -118,7 +133,7 @@ export class Connection {
   alloc(sizeBytes: number): Message | null {
     if (this.#closed) throw this.#closedError();
     // What is claimed in a file that the session has left is published there: so it is looked at first.
-    if (isMoved(this.#moved) && !this.#followToAlloc()) return null;
+    if (isMoved(this.#notices) && !this.#followToAlloc()) return null;
     try {
       return this.#producer.claim(sizeBytes);
     } catch (error) {
@@ -130,8 +145,8 @@ export class Connection {
   push(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.push();
-    // The message is in the copy of who moves the session, or this sees the word: then it is taken along from here.
-    if (isMoved(this.#moved)) this.#followNow();
+    const notices = this.#notices;
+    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#published();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -142,14 +157,14 @@ export class Connection {
   pushMore(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.pushMore();
-    if (isMoved(this.#moved)) this.#follow();
+    if (isMoved(this.#notices)) this.#follow();
   }
 
   /** Sends what `pushMore` has gathered: for when `alloc` finds no room for the last message of a batch. */
   publish(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.publish();
-    if (isMoved(this.#moved)) this.#followNow();
+    this.#published();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -161,9 +176,13 @@ export class Connection {
     if (this.#closed) throw this.#closedError();
     try {
       const message = this.#consumer.front();
+      const notices = this.#notices;
+      if (((notices[0] as number) | (notices[this.#peerParked] as number)) === 0) return message;
       // Behind the look into the ring: what a fenced peer has pushed into a file that the session has left does not
       // count, and what was pushed before is in the copy.
-      return isMoved(this.#moved) ? this.#frontThere() : message;
+      if (isMoved(notices)) return this.#frontThere();
+      this.#rouser.reclaimed(this.#consumer);
+      return message;
     } catch (error) {
       throw this.#noticed(error);
     }
@@ -173,9 +192,8 @@ export class Connection {
   pop(): void {
     if (this.#closed) throw this.#closedError();
     this.#consumer.pop();
-    // As with push: the pop is in the copy, or it is repeated there. Or, when this side is fenced, the message comes
-    // again to its successor, and this throws before anybody can answer it.
-    if (isMoved(this.#moved)) this.#followNow();
+    const notices = this.#notices;
+    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#popped();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
@@ -197,6 +215,19 @@ export class Connection {
   async flush(): Promise<void> {
     if (this.#closed) throw this.#closedError();
     await this.#flusher?.flush();
+  }
+
+  /** Whether it keeps the process alive while `run` sleeps: it does, until `unref`. */
+  ref(): void {
+    this.#refed = true;
+  }
+  unref(): void {
+    this.#refed = false;
+  }
+
+  /** @internal */
+  get refed(): boolean {
+    return this.#refed;
   }
 
   /** Messages pushed since the session began, by this process and by those before it. */
@@ -288,7 +319,7 @@ export class Connection {
    * because it is being moved or, with a `fence`, at all.
    */
   follow(): boolean {
-    if (!isMoved(this.#moved)) return true;
+    if (!isMoved(this.#notices)) return true;
     try {
       return this.#search();
     } catch (error) {
@@ -389,7 +420,7 @@ export class Connection {
   /** @internal Lets the link work. False once it has ended, for good: then `disconnect` tells why. */
   pollLink(now: number): boolean {
     // Over tcp nothing must go out while it is not known whether the session is still this process's.
-    if (isMoved(this.#moved) && !this.follow()) return this.#fence === null;
+    if (isMoved(this.#notices) && !this.follow()) return this.#fence === null;
     const link = this.#link;
     this.#flusher?.poll();
     if (link === null) return true;
@@ -397,6 +428,63 @@ export class Connection {
     if (this.#violation !== null) return false;
     if (link.ended === null) link.poll(now);
     return link.ended === null;
+  }
+
+  /** @internal What to call when a push needs a poll to go out, while nobody polls. */
+  set onStir(call: (() => void) | null) {
+    this.#onStir = call;
+    if (this.#pump !== null) this.#pump.onStir = call;
+  }
+
+  /** @internal Whether something moved since this was last asked. */
+  takeMoved(): boolean {
+    const moved = this.#moved || (this.#pump?.received ?? false);
+    this.#moved = false;
+    return moved;
+  }
+
+  /** @internal The socket of the link, if it has one. */
+  get wire(): Wire | null {
+    return this.#link?.wire ?? null;
+  }
+
+  /** @internal Whether something is to be sent that the socket did not take yet. */
+  get sending(): boolean {
+    return this.#pump?.sending ?? false;
+  }
+
+  /** @internal Whether there is something to do that no bell and no socket will tell of. */
+  get restless(): boolean {
+    return (
+      this.#fence !== null ||
+      this.#consumer.held ||
+      this.#violation !== null ||
+      (this.#link !== null && this.#link.ended !== null) ||
+      (this.#durability !== null && (this.#durability.writing || !this.#durability.clean))
+    );
+  }
+
+  /**
+   * @internal Goes to sleep: from here on the peer that shares memory with it rings `bell` when it has published something
+   * or handed space back. False when there is something already: then it stays awake. Without `delivers` its user looks
+   * for messages when he likes.
+   */
+  park(bell: Bell, delivers: boolean): boolean {
+    const { segment, role } = this.#open;
+    const place = segment.parking[role];
+    place.hang(bell);
+    place.park();
+    const stirs = (delivers && this.#consumer.unseen) || this.#producer.relieved || isMoved(segment.notices);
+    if (!stirs) return true;
+    place.leave();
+    return false;
+  }
+
+  /** @internal Awake again. */
+  unpark(): void {
+    if (this.#closed) return;
+    const { segment, role } = this.#open;
+    segment.parking[role].leave();
   }
 
   /**
@@ -445,12 +533,13 @@ export class Connection {
   deliver(onMessage: (connection: Connection, message: Message) => void, limit: number): void {
     for (let i = 0; i < limit; i++) {
       // A fence is for `pollLink` to notice.
-      if (isMoved(this.#moved) && !this.follow()) return;
+      if (isMoved(this.#notices) && !this.follow()) return;
       const message = this.front();
       if (message === null) return;
       const { position } = this.#consumer;
       onMessage(this, message);
       if (this.#closed || this.#consumer.position === position) return;
+      this.#moved = true;
     }
   }
 
@@ -472,7 +561,25 @@ export class Connection {
   /** Before a claim, which replaces the one before: that one need not be taken along. */
   #followToAlloc(): boolean {
     this.#producer.forget();
-    return this.#follow() && !isMoved(this.#moved);
+    return this.#follow() && !isMoved(this.#notices);
+  }
+
+  /**
+   * A message was published, and there is something to notice. Either the message is in the copy of who moves the
+   * session, or this sees it: then it is taken along from here.
+   */
+  #published(): void {
+    if (isMoved(this.#notices)) this.#followNow();
+    this.#rouser.published();
+  }
+
+  /**
+   * The same for a pop, which is in the copy, or is repeated there. Or, when this side is fenced, the message comes again
+   * to its successor, and this throws before anybody can answer it.
+   */
+  #popped(): void {
+    if (isMoved(this.#notices)) this.#followNow();
+    this.#rouser.reclaimed(this.#consumer);
   }
 
   /**
@@ -496,7 +603,12 @@ export class Connection {
       this.#open = pursuit.open;
       this.#producer = pursuit.producer;
       this.#consumer = pursuit.consumer;
-      this.#moved = pursuit.moved;
+      if (this.#notices !== pursuit.notices) {
+        this.#notices = pursuit.notices;
+        const { segment, role } = pursuit.open;
+        this.#rouser = new Rouser(segment.parking[otherRole(role)]);
+        segment.parking[role].leave();
+      }
     }
   }
 
@@ -516,6 +628,7 @@ export class Connection {
     this.#producer.message.expire();
     this.#consumer.message.expire();
     this.#pursuit.closeLeft();
+    const tellPeer = this.#rouser.end();
     let failure: TcpshmError | null = null;
     try {
       closeSession();
@@ -523,6 +636,7 @@ export class Connection {
       failure = error as TcpshmError;
       throw error;
     } finally {
+      tellPeer();
       this.#flusher?.close(failure);
       this.#onClosed(this);
     }

@@ -12,9 +12,11 @@ import {
   peerSettings,
 } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { type GroupOptions, Groups, kindOf } from './poll/groups.js';
+import { kindOf, type Member } from './poll/member.js';
+import { type GroupOptions, Members } from './poll/members.js';
+import { READABLE, Waker } from './poll/waker.js';
 import type { Agreement } from './session/agreement.js';
-import type { Reject, Transport } from './session/loginMessages.js';
+import { type Reject, TRANSPORTS, type Transport } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
 import { Renewal } from './session/tenure.js';
@@ -56,7 +58,8 @@ export class Server implements Pollable {
   readonly name: string;
   readonly #options: ServerOptions;
   readonly #settings: PeerSettings;
-  readonly #groups: Groups;
+  readonly #waker: Waker;
+  readonly #members: Members;
   readonly #sessions: Sessions;
   readonly #reception: Reception;
   /** Every session that is open here, by client and transport, connected or not. */
@@ -67,6 +70,11 @@ export class Server implements Pollable {
    */
   readonly #tidings: (() => void)[] = [];
   readonly #renewal: Renewal;
+  /** What has listeners heard again whose clients were told of. */
+  readonly #unheard: (() => void)[] = [];
+  /** Whether threads may knock, who wake nobody. */
+  #knocks = false;
+  #keepsAlive = true;
   #now = 0;
   #closed = false;
 
@@ -76,7 +84,8 @@ export class Server implements Pollable {
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
-    this.#groups = new Groups(options.groups ?? {});
+    this.#waker = new Waker(this.#settings.sharedDirectory);
+    this.#members = new Members(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
     this.#sessions = new Sessions(this.#settings, 'server');
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
@@ -134,6 +143,7 @@ export class Server implements Pollable {
       this.#throwIfClosed();
     }
     this.#reception.add(listener);
+    this.#hear(listener);
     return listener.address;
   }
 
@@ -152,37 +162,68 @@ export class Server implements Pollable {
     this.#now = now;
     this.#tell();
     this.#reception.poll(now, this.#tell);
-    for (const { connection } of this.#groups.members) {
-      if (kindOf(connection) === 'shm' && !connection.pollLink(now)) this.#disconnect(connection);
-    }
+    this.#members.look('shm', this.#watchLink);
+    this.#members.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
     if (!this.#closed && this.#renewal.due(now)) this.#renew();
   }
 
-  /** Serves the connections over tcp of a group: receives, hands out messages, sends. */
-  pollTcp(now: number = performance.now(), group = 0): void {
+  /** Serves the connections over tcp of a group: receives, hands out messages, sends. True if anything moved. */
+  pollTcp(now: number = performance.now(), group = 0): boolean {
     this.#throwIfClosed();
-    for (const connection of this.#groups.of('tcp', group)) {
-      const alive = connection.pollLink(now);
-      this.#deliver(connection);
-      if (!alive) this.#disconnect(connection);
-    }
+    this.#now = now;
+    return this.#members.visit('tcp', group, this.#serveTcp);
   }
 
-  /** Serves the connections over shared memory of a group: hands out messages. Needs no time and no system call. */
-  pollShm(group = 0): void {
+  /**
+   * Serves the connections over shared memory of a group: hands out messages. Needs no time, and with few connections no
+   * system call. True if anything moved.
+   */
+  pollShm(group = 0): boolean {
     this.#throwIfClosed();
-    for (const connection of this.#groups.of('shm', group)) this.#deliver(connection);
+    return this.#members.visit('shm', group, this.#serveShm);
   }
 
-  /** All groups, once: what `run` calls in its inner loop. */
-  pollMessages(now: number): void {
-    for (let group = 0; group < this.#groups.count; group++) {
-      this.pollShm(group);
+  /** All groups, once: what `run` calls in its inner loop. True if anything moved. */
+  pollMessages(now: number): boolean {
+    let moved = false;
+    for (let group = 0; group < this.#members.count; group++) {
+      if (this.pollShm(group)) moved = true;
       // A handler may have closed the server.
-      if (this.#closed) return;
-      this.pollTcp(now, group);
-      if (this.#closed) return;
+      if (this.#closed) return true;
+      if (this.pollTcp(now, group)) moved = true;
+      if (this.#closed) return true;
     }
+    return moved;
+  }
+
+  /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
+  park(now: number): number {
+    const rest = this.#members.settle();
+    if (rest === 'stirring' || this.#tidings.length > 0) return 0;
+    if (rest === 'restless' || this.#reception.busy) return RESTLESS_MS;
+    const sweepMs = this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    const retryMs = this.#reception.retryMs(now);
+    if (retryMs > 0) return Math.min(retryMs, sweepMs);
+    for (const listen of this.#unheard.splice(0)) listen();
+    return this.#knocks ? Math.min(KNOCK_MS, sweepMs) : sweepMs;
+  }
+
+  /** @internal */
+  get waker(): Waker {
+    return this.#waker;
+  }
+
+  /** @internal Whether `run` keeps the process alive while it sleeps. */
+  get alive(): boolean {
+    return this.#keepsAlive || [...this.#members].some(({ connection }) => connection.refed);
+  }
+
+  /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
+  ref(): void {
+    this.#keepsAlive = true;
+  }
+  unref(): void {
+    this.#keepsAlive = false;
   }
 
   /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
@@ -203,8 +244,24 @@ export class Server implements Pollable {
       connection.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
+    this.#waker.close();
     await left;
     this.#sessions.close();
+  }
+
+  /** Has clients that come wake this thread, from the next sleep on. */
+  #hear(listener: Listener): void {
+    const { fd } = listener;
+    if (fd !== undefined) {
+      let known = false;
+      const listen = (): void => {
+        this.#waker.listen(fd, token, READABLE, known);
+        known = true;
+      };
+      const token = this.#waker.register({ stir: () => this.#unheard.push(listen) });
+      this.#unheard.push(listen);
+    } else if (listener.onStir !== undefined) listener.onStir = () => this.#waker.wake();
+    else this.#knocks = true;
   }
 
   #listen(options: ListenOptions): Promise<Listener> | Listener {
@@ -247,10 +304,10 @@ export class Server implements Pollable {
     const kind = kindOf(login);
     // A login that is offered a place takes it, unless it fails.
     const taken =
-      this.#groups.of(kind, group).length +
+      this.#members.sizeOf(kind, group) +
       this.#reception.offers.filter((offer) => offer.group === group && kindOf(offer.connection) === kind)
         .length;
-    const limit = this.#groups.limits[kind];
+    const limit = this.#members.limits[kind];
     if (taken >= limit) {
       return { code: 'ERR_LOGIN_REJECTED', reason: `group ${group} has its ${limit} ${kind} connections` };
     }
@@ -261,8 +318,7 @@ export class Server implements Pollable {
     if (this.#reception.isLoggingIn(client)) {
       throw this.#already(`the client '${client}' is logging in to '${this.name}' already`);
     }
-    for (const { connection } of this.#groups.members) {
-      if (connection.remoteName !== client) continue;
+    for (const { connection } of this.#membersOf(client)) {
       // The old link may have ended without anyone having looked since.
       if (connection.pollLink(this.#now)) {
         throw this.#already(
@@ -304,13 +360,13 @@ export class Server implements Pollable {
     const onDisconnect: ConnectionHandlers['onDisconnect'] = (...ended) => {
       this.#tidings.push(() => this.#options.onDisconnect?.(...ended));
     };
-    connection.disconnect({ onDisconnect }, () => this.#groups.remove(connection));
+    connection.disconnect({ onDisconnect }, () => this.#members.remove(connection));
     return undefined;
   }
 
   #renew(): void {
     for (const connection of this.connections) {
-      if (!connection.renew()) connection.disconnect(this.#options, () => this.#groups.remove(connection));
+      if (!connection.renew()) connection.disconnect(this.#options, () => this.#members.remove(connection));
     }
   }
 
@@ -334,9 +390,42 @@ export class Server implements Pollable {
   }
 
   #admit(connection: Connection, group: number): void {
-    this.#groups.add({ connection, group });
+    this.#members.add(connection, group);
     this.#tidings.push(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
+    });
+  }
+
+  readonly #serveTcp = ({ connection }: Member): boolean => {
+    const alive = connection.pollLink(this.#now);
+    this.#deliver(connection);
+    if (!alive) this.#disconnect(connection);
+    return connection.takeMoved();
+  };
+
+  readonly #serveShm = ({ connection }: Member): boolean => {
+    this.#deliver(connection);
+    return connection.takeMoved();
+  };
+
+  readonly #watchLink = ({ connection }: Member): void => {
+    if (!this.#closed && !connection.pollLink(this.#now)) this.#disconnect(connection);
+  };
+
+  /** Keeps up the link of a connection that is not visited: what came over it meanwhile is for a visit. */
+  readonly #watchCold = (member: Member): void => {
+    const { connection } = member;
+    if (this.#closed) return;
+    const alive = connection.pollLink(this.#now);
+    if (!alive || connection.takeMoved() || connection.sending) member.stir();
+    if (!alive && member.kind === 'shm') this.#disconnect(connection);
+  };
+
+  /** The connections of a client, over whatever transport. */
+  #membersOf(client: string): Member[] {
+    return TRANSPORTS.flatMap((transport) => {
+      const connection = this.#connections.get(sessionKey(client, transport));
+      return (connection && this.#members.find(connection)) ?? [];
     });
   }
 
@@ -347,26 +436,33 @@ export class Server implements Pollable {
       connection.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it; what a handler throws is the caller's to see.
-      const culprit = this.#groups.members.find((member) => member.connection.violation === error);
+      const culprit = [...this.#members].find((member) => member.connection.violation === error);
       if (culprit === undefined || error === null) throw error;
       this.#disconnect(culprit.connection);
     }
   }
 
   #disconnect(connection: Connection): void {
-    if (this.#groups.find(connection) === undefined || !connection.attached) return;
-    connection.disconnect(this.#options, () => this.#groups.remove(connection));
+    if (this.#members.find(connection) === undefined || !connection.attached) return;
+    connection.disconnect(this.#options, () => this.#members.remove(connection));
   }
 
   #forget(connection: Connection): void {
     this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
-    this.#groups.remove(connection);
+    this.#members.remove(connection);
   }
 
   #throwIfClosed(): void {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
+
+/** So often a connection that is not visited is looked at, for heartbeats and silence. */
+const SWEEPS_PER_HEARTBEAT = 3;
+/** While something is under way that only polls see, there is one after so many milliseconds. */
+const RESTLESS_MS = 1;
+/** Threads that want to log in are seen by polls. */
+const KNOCK_MS = 10;
 
 const CALLBACKS = [
   'acceptLogin',

@@ -28,6 +28,16 @@ export class Reception {
     this.#listeners.push({ listener, retryAt: Number.NEGATIVE_INFINITY });
   }
 
+  /** How long until a connection is accepted again, where one could not be. */
+  retryMs(now: number): number {
+    return Math.max(0, ...this.#listeners.map(({ retryAt }) => retryAt - now));
+  }
+
+  /** Whether logins are under way. */
+  get busy(): boolean {
+    return this.#logins.size > 0;
+  }
+
   /** What clients have been offered who have not attached yet. */
   get offers(): readonly Offer[] {
     return [...this.#logins.keys()].flatMap(({ offer }) => offer ?? []);

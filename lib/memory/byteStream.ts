@@ -25,6 +25,10 @@ export interface ByteStream {
    * received nothing, until it gives true. Without it `receive` tells all there is.
    */
   drained?(): boolean;
+  /** Descriptor for an epoll, where it has one: -1 once closed. */
+  readonly fd?: number;
+  /** Where it has none: called when there is something to receive, or room again. */
+  onStir?: (() => void) | null;
   /** For people: '127.0.0.1:80', '[::1]:80', a path ('' for a Unix socket without one), or which thread. */
   remoteAddress(): string;
   close(): void;

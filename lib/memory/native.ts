@@ -88,10 +88,32 @@ export interface NativeSocket extends ByteStream {
   release(): number;
 }
 
-/** One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. */
+/**
+ * A named pipe that carries tokens: what wakes a thread that sleeps in an {@link Epoll}. Never blocks, never raises
+ * SIGPIPE.
+ */
+export interface Doorbell {
+  /** For an epoll of its owner's; -1 once closed. */
+  readonly fd: number;
+  readonly path: string;
+  /**
+   * Rings, with a token (u32). False when it is full, and when nobody answers it any more. Atomic: tokens of several
+   * threads and processes do not mix.
+   */
+  ring(token: number): boolean;
+  /** For its owner: takes the tokens that wait, as many as `tokens` has room for, and gives their number. */
+  answer(tokens: Uint32Array): number;
+  /** The owner's removes the path, too. Twice is harmless. */
+  close(): void;
+}
+
+/** One kernel wait over many descriptors (level triggered). */
 export interface Epoll {
   readonly fd: number;
-  /** `interest`: 1 readable, 2 writable, 3 both. `token` (u32) comes back with each event. */
+  /**
+   * `interest`: 1 readable, 2 writable, 3 both, and 8 for once: then the descriptor is silent after an event, until
+   * `modify`. `token` (u32) comes back with each event.
+   */
   add(fd: number, token: number, interest: number): void;
   modify(fd: number, token: number, interest: number): void;
   remove(fd: number): void;
@@ -101,6 +123,13 @@ export interface Epoll {
    * not its end: it looks every half second whether the thread is being terminated.
    */
   wait(events: Uint32Array, timeoutMs: number): number;
+  /** Has the event loop of this thread call `ready` whenever `wait` would give something, again and again. */
+  watch(ready: () => void): void;
+  /** Ends that. Twice is harmless. */
+  unwatch(): void;
+  /** Whether watching keeps the event loop alive, as it does at first. */
+  ref(): void;
+  unref(): void;
   close(): void;
 }
 
@@ -120,6 +149,13 @@ export interface Native {
   /** Takes over a descriptor that `release()` gave. */
   adopt(fd: number): NativeSocket;
   createEpoll(): Epoll;
+  /** Makes a doorbell, and is its owner: EEXIST when the path exists. Mode 0600. It holds 16384 tokens. */
+  createDoorbell(path: string): Doorbell;
+  /**
+   * Opens somebody's doorbell, to ring it: null where there is none, or nobody answers. Throws when it is another kind
+   * of file, or not this user's alone.
+   */
+  openDoorbell(path: string): Doorbell | null;
   /** CLOCK_MONOTONIC in milliseconds, with fractions. */
   monotonicMs(): number;
   /** Pins the calling thread to these processors. */

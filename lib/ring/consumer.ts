@@ -70,6 +70,23 @@ export class RingConsumer {
     return this.#position;
   }
 
+  /** Whether there is a message that `front` has not given yet. */
+  get unseen(): boolean {
+    return (
+      this.#length === 0 && Atomics.load(this.#words, (RECORDS + (this.#position & this.#mask)) >> 2) !== 0
+    );
+  }
+
+  /** Position up to which space was handed back to the producer. */
+  get handedBack(): number {
+    return this.#reclaimed;
+  }
+
+  /** Whether the producer has asked for space since it last found none. */
+  get asked(): boolean {
+    return Atomics.load(this.#words, WAITING) !== 0;
+  }
+
   /** Whether `front` has given a message that was not popped yet. */
   get held(): boolean {
     return this.#length !== 0;

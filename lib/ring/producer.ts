@@ -128,6 +128,11 @@ export class RingProducer {
     this.#batched = 0;
   }
 
+  /** Whether space was handed back since `claim` found none. */
+  get relieved(): boolean {
+    return this.#waiting && this.#readLimit() !== this.#limit;
+  }
+
   /** Whether a message is claimed, or a batch open. */
   get busy(): boolean {
     return this.#length !== 0 || this.#batched !== 0;

@@ -9,9 +9,10 @@ import type { Capacities } from './segment.js';
 import type { Point, SideState } from './state.js';
 
 /** What lies between two peers. */
-export type Transport = 'inproc' | 'shm' | 'tcp';
-const TRANSPORTS = ['auto', 'inproc', 'shm', 'tcp'] as const;
-export type WantedTransport = (typeof TRANSPORTS)[number];
+export const TRANSPORTS = ['inproc', 'shm', 'tcp'] as const;
+export type Transport = (typeof TRANSPORTS)[number];
+const WANTED = ['auto', ...TRANSPORTS] as const;
+export type WantedTransport = (typeof WANTED)[number];
 
 /** Longest user data in a login or its reply, in bytes. */
 export const MAX_LOGIN_BYTES = 4096;
@@ -67,7 +68,7 @@ export function encodeHello(hello: Hello): Uint8Array {
   return new Writer()
     .text(hello.client)
     .text(hello.server)
-    .u32(TRANSPORTS.indexOf(hello.transport))
+    .u32(WANTED.indexOf(hello.transport))
     .text(hello.bootId)
     .u32(hello.clientToServer)
     .u32(hello.serverToClient)
@@ -84,7 +85,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
   return reader.end({
     client: reader.name('client name'),
     server: reader.text('server name', 63),
-    transport: reader.choice('transport', TRANSPORTS),
+    transport: reader.choice('transport', WANTED),
     bootId: reader.text('boot id', 36),
     clientToServer: reader.capacity('capacity from client to server', 'or 0'),
     serverToClient: reader.capacity('capacity from server to client', 'or 0'),
@@ -101,7 +102,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
 export function encodeWelcome(welcome: Welcome): Uint8Array {
   return new Writer()
     .text(welcome.server)
-    .u32(TRANSPORTS.indexOf(welcome.transport))
+    .u32(WANTED.indexOf(welcome.transport))
     .text(welcome.sessionId)
     .u32(welcome.clientToServer)
     .u32(welcome.serverToClient)

@@ -2,6 +2,7 @@ import { TcpshmError } from '../errors.js';
 import { ALIGNMENT, ringBytes } from '../ring/layout.js';
 import { checkCapacity, RingMemory } from '../ring/memory.js';
 import { MAX_NAME, type Role } from './names.js';
+import { ParkingPlace } from './parking.js';
 
 /**
  * The layout of a segment, which is one session: the same bytes in a SharedArrayBuffer, in a file of /dev/shm and
@@ -25,6 +26,7 @@ import { MAX_NAME, type Role } from './names.js';
  *                   NAMES          2 × 64 bytes, client and server, ending with a zero
  *     side's line   PRESENCE       i32 (presence.ts)
  *                   TENURE         3 × f64: process id, timeout in milliseconds, last sign of life (tenure.ts)
+ *                   PARKING        2 × i32 and 80 characters of ASCII: what wakes the side (parking.ts)
  *     checkpoints   of a journal only, from a multiple of 4096: 2 × 4096 bytes (checkpoint.ts)
  */
 const MAGIC = 0;
@@ -48,6 +50,13 @@ const RINGS = SERVER_LINE + 128;
 /** Within a side's line. */
 const PRESENCE = 0;
 const TENURE = PRESENCE + 8;
+const PARKING = TENURE + 3 * 8;
+
+/** Index of a side's parking in {@link Segment.notices}. */
+export const NOTICE_PARKED: Readonly<Record<Role, number>> = {
+  client: (CLIENT_LINE + PARKING - MOVED) >> 2,
+  server: (SERVER_LINE + PARKING - MOVED) >> 2,
+};
 
 /** What storage writes as a whole, at best. */
 export const PAGE_BYTES = 4096;
@@ -183,10 +192,15 @@ export class Segment {
   readonly presence: Readonly<Record<Role, Int32Array>>;
   /** Who has each side open, three elements long (tenure.ts). */
   readonly tenure: Readonly<Record<Role, Float64Array>>;
+  /** Where each side says that it sleeps, and how to wake it. */
+  readonly parking: Readonly<Record<Role, ParkingPlace>>;
   /** How often each side was opened, one element long: who opens it writes it, holding the side's lock. */
   readonly epoch: Readonly<Record<Role, Int32Array>>;
-  /** One element long: not 0 once the session has moved to a fresh file, or is about to. Who moves it writes it. */
-  readonly moved: Int32Array;
+  /**
+   * What every call looks at, in one array as that costs least: the first element is not 0 once the session has moved to
+   * a fresh file, or is about to (who moves it writes it); that at `NOTICE_PARKED` of a side not while it sleeps.
+   */
+  readonly notices: Int32Array;
   /** The two pages of checkpoints of a journal. */
   readonly checkpoints: readonly [Int32Array, Int32Array] | null;
   /** One element long: number of the file that a journal was last opened as. */
@@ -209,11 +223,15 @@ export class Segment {
       client: new Float64Array(buffer, CLIENT_LINE + TENURE, 3),
       server: new Float64Array(buffer, SERVER_LINE + TENURE, 3),
     };
+    this.parking = {
+      client: new ParkingPlace(buffer, CLIENT_LINE + PARKING),
+      server: new ParkingPlace(buffer, SERVER_LINE + PARKING),
+    };
     this.epoch = {
       client: new Int32Array(buffer, EPOCHS, 1),
       server: new Int32Array(buffer, EPOCHS + 4, 1),
     };
-    this.moved = new Int32Array(buffer, MOVED, 1);
+    this.notices = new Int32Array(buffer, MOVED, (RINGS - MOVED) >> 2);
     this.inode = new Float64Array(buffer, INODE, 1);
     this.#bootId = Buffer.from(buffer as ArrayBuffer, BOOT_ID, BOOT_ID_BYTES);
     this.checkpoints = identity.journal

@@ -60,7 +60,7 @@ export function openSegmentFile(
         rmSync(path, { force: true });
         return null;
       }
-      const place = placeOf(file, segment.moved);
+      const place = placeOf(file, segment.notices);
       if (place === 'elsewhere') continue;
       if (place === 'moving') throw alreadyOpen(path, role, 'and is moving to a fresh file at this moment');
       open = opened(file, role, segment, options);

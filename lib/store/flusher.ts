@@ -37,6 +37,7 @@ export class Flusher {
   readonly #durability: Durability;
   readonly #disk: Disk;
   readonly #where: string;
+  readonly #told: () => void;
   readonly #done = new Int32Array(new SharedArrayBuffer(4));
   /** Who waits for the write under way, and who for the next one. */
   #current: Waiter[] = [];
@@ -44,7 +45,9 @@ export class Flusher {
   #failure: TcpshmError | null = null;
   #closed = false;
 
-  constructor(durability: Durability, disk: Disk, where: string) {
+  /** `told` is called when the event loop has told of the end of a write. */
+  constructor(durability: Durability, disk: Disk, where: string, told: () => void = () => {}) {
+    this.#told = told;
     this.#durability = durability;
     this.#disk = disk;
     this.#where = where;
@@ -103,6 +106,7 @@ export class Flusher {
     if (this.#closed) return;
     this.#notice();
     if (this.#next.length > 0) this.#begin(false);
+    this.#told();
   }
 
   #notice(): void {

@@ -52,7 +52,7 @@ export class OpenFile implements OpenSegment {
 
   follow(): Whereabouts {
     for (;;) {
-      const place = placeOf(this.#file, this.segment.moved);
+      const place = placeOf(this.#file, this.segment.notices);
       if (place !== 'elsewhere') return { kind: place };
       const found = this.#comeOver();
       if (found !== null) return found;
@@ -113,7 +113,7 @@ export class OpenFile implements OpenSegment {
       // A journal is its owner's alone: it only ever moves away from him.
       const options = { begun: this.begun, timeoutMs: this.#timeoutMs, journal: null };
       const next = new OpenFile(file, role, segment, options, this.#epoch);
-      const place = placeOf(file, segment.moved);
+      const place = placeOf(file, segment.notices);
       if (place === 'here') {
         open = next;
         return { kind: 'moved', open };

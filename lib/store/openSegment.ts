@@ -27,7 +27,7 @@ export interface OpenSegment {
   readonly lost: boolean;
   /** Gives a sign of life, where it is kept in a file: once per heartbeat interval. */
   renew(): void;
-  /** Looks where the session is, after `segment.moved` was found set. Throws ERR_FILE, ERR_SEGMENT. */
+  /** Looks where the session is, after `segment.notices` was found set. Throws ERR_FILE, ERR_SEGMENT. */
   follow(): Whereabouts;
   /**
    * Gives the side up, and the memory with it. What is in the rings stays, where the memory does. Idempotent. Throws

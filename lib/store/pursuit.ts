@@ -13,7 +13,7 @@ export class Pursuit {
   #open: OpenSegment;
   #producer: RingProducer;
   #consumer: RingConsumer;
-  #moved: Int32Array;
+  #notices: Int32Array;
   /** Files that the session has moved from, until nobody looks at a message in them any more. */
   readonly #left: { readonly open: OpenSegment; readonly message: Message }[] = [];
 
@@ -21,7 +21,7 @@ export class Pursuit {
     this.#open = open;
     this.#producer = producer;
     this.#consumer = consumer;
-    this.#moved = open.segment.moved;
+    this.#notices = open.segment.notices;
   }
 
   /** The file that counts, as far as it was reached, and the ends; the producer may still be in the one before. */
@@ -35,8 +35,8 @@ export class Pursuit {
     return this.#consumer;
   }
   /** The `moved` word of the file that the producer is in. */
-  get moved(): Int32Array {
-    return this.#moved;
+  get notices(): Int32Array {
+    return this.#notices;
   }
 
   /**
@@ -48,14 +48,14 @@ export class Pursuit {
     for (;;) {
       const { segment, role } = this.#open;
       const left = this.#left.at(-1);
-      if (left !== undefined && this.#moved !== segment.moved && !this.#producer.busy) {
+      if (left !== undefined && this.#notices !== segment.notices && !this.#producer.busy) {
         const from = left.open.segment.outgoing(role);
         this.#producer = rebaseProducer(this.#producer, from, segment.outgoing(role));
-        this.#moved = segment.moved;
+        this.#notices = segment.notices;
       }
-      if (!isMoved(segment.moved)) return true;
+      if (!isMoved(segment.notices)) return true;
       // One move at a time: at another one, all waits for what is still to be published in the file before.
-      if (this.#moved !== segment.moved) return false;
+      if (this.#notices !== segment.notices) return false;
       const found = this.#open.follow();
       if (found.kind === 'moving') return false;
       if (found.kind === 'taken') {
@@ -75,7 +75,7 @@ export class Pursuit {
   closeUnused(): void {
     for (const { open, message } of this.#left) {
       // The producer may still be in the last of them.
-      if (open.segment.moved === this.#moved) return;
+      if (open.segment.notices === this.#notices) return;
       message.expire();
       open.close();
     }

@@ -72,7 +72,7 @@ export function takeOver(occupied: Occupied, timeoutMs: number): void {
   }
   if (inodeAt(path) !== file.inode) return;
   const temporary = `${path}.moving`;
-  Atomics.store(segment.moved, 0, 1);
+  Atomics.store(segment.notices, 0, 1);
   try {
     native().membarrier();
     // One that has just opened the side has seen the word, or his sign of life is seen here.
@@ -90,7 +90,7 @@ export function takeOver(occupied: Occupied, timeoutMs: number): void {
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    Atomics.store(segment.moved, 0, 0);
+    Atomics.store(segment.notices, 0, 0);
     throw error;
   }
   if (segment.identity.journal) native().syncFolder(dirname(path));
@@ -117,7 +117,8 @@ function stateOf({ clientToServer, serverToClient }: Segment): string {
 function settleIn(occupied: Occupied, fresh: Segment, timeoutMs: number, inode: number): void {
   const { file, segment, role } = occupied;
   const other = otherRole(role);
-  fresh.moved[0] = 0;
+  fresh.notices[0] = 0;
+  fresh.parking[role].leave();
   fresh.epoch[role][0] = (segment.epoch[role][0] as number) + 1;
   // Already now, so that the next one who finds the lock taken does not think that he is silent.
   beginTenure(fresh.tenure[role], process.pid, timeoutMs, native().monotonicMs());

@@ -1,5 +1,6 @@
 import type { TcpshmError } from '../errors.js';
 import type { DisconnectReason } from '../session/disconnect.js';
+import type { Wire } from './wire.js';
 
 /** What tells one side of a connection about the other, once they are logged in. */
 export interface Link {
@@ -9,6 +10,8 @@ export interface Link {
   readonly ended: DisconnectReason | null;
   /** What was wrong, where it ended for an error. */
   readonly error: TcpshmError | null;
+  /** What its bytes go over, null between threads. */
+  readonly wire: Wire | null;
   /** Takes what has come and sends what is due. */
   poll(now: number): void;
   /** Ends it, telling the other side. Idempotent. */

@@ -24,6 +24,7 @@ export async function listenNative(address: SocketAddress, options: SocketOption
   const socket = await bind(address);
   return {
     address: boundAddress(address, socket),
+    fd: socket.fd,
     accept() {
       const accepted = socket.accept();
       if (accepted === null) return null;

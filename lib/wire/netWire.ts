@@ -20,6 +20,7 @@ export class StreamWire implements Wire {
   readonly #stream: Socket;
   readonly #address: string;
   readonly #chunks: Buffer[] = [];
+  onStir: (() => void) | null = null;
   #queued = 0;
   /** Bytes of the first chunk that were received already. */
   #taken = 0;
@@ -36,15 +37,20 @@ export class StreamWire implements Wire {
       this.#chunks.push(chunk);
       this.#queued += chunk.length;
       if (this.#queued >= QUEUE_BYTES) stream.pause();
+      this.onStir?.();
     });
+    stream.on('drain', () => this.onStir?.());
     stream.on('end', () => {
       this.#ended = true;
+      this.onStir?.();
     });
     stream.on('error', (error: Error) => {
       this.#error = error;
+      this.onStir?.();
     });
     stream.on('close', () => {
       this.#ended = true;
+      this.onStir?.();
     });
   }
 
@@ -128,9 +134,10 @@ export class StreamWire implements Wire {
 /** Listens with node:net. Throws ERR_LISTEN. */
 export async function listenNet(address: SocketAddress, options: SocketOptions): Promise<Listener> {
   const waiting: Wire[] = [];
-  const server = createServer({ noDelay: options.noDelay }, (socket) =>
-    waiting.push(wireOf(socket, address)),
-  );
+  const server = createServer({ noDelay: options.noDelay }, (socket) => {
+    waiting.push(wireOf(socket, address));
+    listener.onStir?.();
+  });
   try {
     try {
       await bind(server, address);
@@ -144,9 +151,10 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
   }
   const failures: Error[] = [];
   server.on('error', (error) => failures.push(error));
-  return {
+  const listener: Listener = {
     address:
       'path' in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
+    onStir: null,
     accept() {
       const failure = failures.shift();
       if (failure !== undefined) throw failure;
@@ -159,6 +167,7 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
       await nextTurn();
     },
   };
+  return listener;
 }
 
 /** Connects with node:net. Throws ERR_CONNECT. */

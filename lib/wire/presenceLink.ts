@@ -12,6 +12,7 @@ export class PresenceLink implements Link {
   #seen: number = Presence.none;
   #ended: DisconnectReason | null = null;
   readonly error = null;
+  readonly wire = null;
 
   constructor(peer: Int32Array) {
     this.#peer = peer;

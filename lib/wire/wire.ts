@@ -6,6 +6,10 @@ export type { Wire };
 export interface Listener {
   /** Where: a port of 0 has become the real one. */
   readonly address: Address;
+  /** Descriptor that can be read when a peer waits, where there is one. */
+  readonly fd?: number;
+  /** Where there is none, but something that tells: called when a peer waits. */
+  onStir?: (() => void) | null;
   /** The next peer, or null when none waits. */
   accept(): Wire | null;
   /** Gives the address up. Wires that were accepted stay. Idempotent. */

@@ -38,6 +38,10 @@ export class WireLink implements Link, FrameSink {
   readonly #replication: Replication | null;
   readonly #outgoing: RingMemory | null;
   readonly #reader: FrameReader;
+  /** Called when something is to be sent that only a poll will send; for who does not poll now. */
+  onStir: (() => void) | null = null;
+  /** Whether the last poll received something. */
+  received = false;
   #ended: DisconnectReason | null = null;
   #error: TcpshmError | null = null;
   /** Why the wire takes nothing any more. What the peer has said before, its goodbye perhaps, is still to be read. */
@@ -70,6 +74,14 @@ export class WireLink implements Link, FrameSink {
   get ended(): DisconnectReason | null {
     return this.#ended;
   }
+  get wire(): Wire {
+    return this.#wire;
+  }
+  /** Whether something is to be sent that the wire did not take yet. */
+  get sending(): boolean {
+    const replication = this.#replication;
+    return replication !== null && (replication.sending || replication.unsent > 0);
+  }
   get error(): TcpshmError | null {
     return this.#error;
   }
@@ -77,9 +89,11 @@ export class WireLink implements Link, FrameSink {
   /** Something was published in the outgoing ring. Never throws: what goes wrong shows at the next poll. */
   pushed(): void {
     if (this.#ended !== null) return;
-    if (!this.#eager && (this.#replication as Replication).unsent < GATHER_BYTES) return;
-    this.#eager = false;
-    this.#send(false);
+    if (this.#eager || (this.#replication as Replication).unsent >= GATHER_BYTES) {
+      this.#eager = false;
+      this.#send(false);
+    }
+    if (this.onStir !== null && this.sending) this.onStir();
   }
 
   poll(now: number): void {
@@ -87,6 +101,7 @@ export class WireLink implements Link, FrameSink {
     this.#eager = true;
     try {
       const count = receiveInto(this.#reader, this.#wire);
+      this.received = count > 0;
       if (this.#ended !== null) return;
       this.#replication?.settle(count <= 0);
       if (count > 0) {

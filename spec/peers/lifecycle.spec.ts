@@ -324,7 +324,7 @@ describe('the life of a connection', () => {
             }
             connections.push(await login);
           }
-          const serve = (group: number): void =>
+          const serve = (group: number): boolean =>
             way.startsWith('tcp') ? server.pollTcp(performance.now(), group) : server.pollShm(group);
           connections.forEach((connection, group) => {
             connection.send(`to ${group}`);

@@ -181,7 +181,7 @@ describe('a connection whose session moves to a fresh file', () => {
         `const { native } = await import(${JSON.stringify(new URL('../../lib/memory/native.js', import.meta.url).href)});
          const file = native().mapFile(${JSON.stringify(path)}, { create: false, sizeBytes: 1 });
          if (!file.lock(${LOCK_BYTE.moving}, 1)) throw new Error('locked');
-         Atomics.store(new Int32Array(file.buffer), ${bob.open.segment.moved.byteOffset >> 2}, 1);
+         Atomics.store(new Int32Array(file.buffer), ${bob.open.segment.notices.byteOffset >> 2}, 1);
          say('moving');
          setInterval(() => file.buffer, 1000);`,
       );
@@ -199,7 +199,7 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(receive(bob)).to.deep.equal(['before', 'begun before']);
       bob.send('back');
       expect(receive(alice)).to.deep.equal(['back']);
-      expect(bob.open.segment.moved[0]).to.equal(0);
+      expect(bob.open.segment.notices[0]).to.equal(0);
     });
   });
 
@@ -258,6 +258,7 @@ describe('a connection whose session moves to a fresh file', () => {
           connected: true,
           ended: null,
           error: null,
+          wire: null,
           poll: () => calls.push('poll'),
           close: () => calls.push('close'),
           abandon: () => calls.push('abandon'),
@@ -292,7 +293,7 @@ describe('a connection whose session moves to a fresh file', () => {
       const owner = role === open.role ? open : (openSegmentFile(where, role, {}) as OpenSegment);
       silence(owner, TIMEOUT_MS);
       (openSegmentFile(where, role, {}) as OpenSegment).close();
-      expect(open.segment.moved[0]).to.equal(1);
+      expect(open.segment.notices[0]).to.equal(1);
       if (owner !== open) owner.close();
     }
 

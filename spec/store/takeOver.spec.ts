@@ -98,7 +98,7 @@ describe('taking over a side of a session file', () => {
         silence(owner, TIMEOUT_MS + 1);
         owner.renew();
         expectCode(() => open('client'), 'ERR_ALREADY_CONNECTED');
-        expect(owner.segment.moved[0]).to.equal(0);
+        expect(owner.segment.notices[0]).to.equal(0);
         expect(readdirSync(folder)).to.have.length(1);
       });
 
@@ -112,8 +112,8 @@ describe('taking over a side of a session file', () => {
         const successor = open('client');
         expect(statSync(path).ino).to.not.equal(inode);
         expect(readdirSync(folder)).to.have.length(1);
-        expect(owner.segment.moved[0]).to.equal(1);
-        expect(successor.segment.moved[0]).to.equal(0);
+        expect(owner.segment.notices[0]).to.equal(1);
+        expect(successor.segment.notices[0]).to.equal(0);
         expect(successor.segment.identity).to.deep.equal(owner.segment.identity);
         expect(successor.segment.epoch.client[0]).to.be.above(epoch);
         expect(successor.segment.inode[0]).to.equal(statSync(path).ino);
@@ -225,20 +225,20 @@ describe('taking over a side of a session file', () => {
   describe('by one who dies in the middle of it', () => {
     it('has taken nothing: the owner goes on', () => {
       const owner = begin('client');
-      owner.segment.moved[0] = 1;
+      owner.segment.notices[0] = 1;
       expect(owner.follow()).to.deep.equal({ kind: 'here' });
-      expect(owner.segment.moved[0]).to.equal(0);
+      expect(owner.segment.notices[0]).to.equal(0);
       expect(owner.lost).to.equal(false);
     });
 
     it('leaves the file to the next one who opens it, and a copy that is in nobody’s way', () => {
       const owner = begin('client');
       push(owner, 'one');
-      owner.segment.moved[0] = 1;
+      owner.segment.notices[0] = 1;
       owner.close();
       writeFileSync(`${path}.moving`, 'a part of it', { mode: 0o600 });
       const next = open('client');
-      expect(next.segment.moved[0]).to.equal(0);
+      expect(next.segment.notices[0]).to.equal(0);
       silence(next, TIMEOUT_MS);
       const successor = open('client');
       successor.close();
@@ -254,13 +254,13 @@ describe('taking over a side of a session file', () => {
       expect(mover.lock(LOCK_BYTE.moving, 1)).to.equal(true);
       silence(owner, TIMEOUT_MS);
       expectCode(() => open('client'), 'ERR_ALREADY_CONNECTED', /being taken over/);
-      owner.segment.moved[0] = 1;
+      owner.segment.notices[0] = 1;
       expectCode(() => open('server'), 'ERR_ALREADY_CONNECTED', /moving to a fresh file/);
       expect(owner.follow()).to.deep.equal({ kind: 'moving' });
       owner.remove();
       expect(existsSync(path)).to.equal(true);
       mover.close();
-      expect(open('client').segment.moved[0]).to.equal(0);
+      expect(open('client').segment.notices[0]).to.equal(0);
     });
   });
 
@@ -279,7 +279,7 @@ describe('taking over a side of a session file', () => {
        say('alive');`,
       {
         path,
-        moved: owner.segment.moved.byteOffset,
+        moved: owner.segment.notices.byteOffset,
         tenure: owner.segment.tenure.client.byteOffset,
       },
     );
@@ -287,7 +287,7 @@ describe('taking over a side of a session file', () => {
     silence(owner, TIMEOUT_MS);
     expectCode(() => open('client'), 'ERR_ALREADY_CONNECTED', /sign of life/);
     await scene.until(() => words.length > 1, 'the sign of life');
-    expect(owner.segment.moved[0]).to.equal(0);
+    expect(owner.segment.notices[0]).to.equal(0);
     expect(statSync(path).ino).to.equal(inode);
     expect(readdirSync(folder)).to.have.length(1);
   });

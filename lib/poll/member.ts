@@ -1,0 +1,106 @@
+import type { Connection } from '../connection.js';
+import { READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
+
+/** What a group polls together: the queues of shared memory, or sockets. */
+export type GroupKind = 'shm' | 'tcp';
+
+export function kindOf(connection: Pick<Connection, 'transport'>): GroupKind {
+  return connection.transport === 'tcp' ? 'tcp' : 'shm';
+}
+
+/** What became of one that was to become cold: it has, something that only polls see is under way, or something moves. */
+export type Rest = 'cold' | 'restless' | 'stirring';
+
+/**
+ * A connection that is polled. While it is hot, a poll visits it; cold, it costs a poll nothing: its peer rings a bell
+ * and its socket tells the kernel wait when there is something to do.
+ */
+export class Member implements Sleeper {
+  readonly connection: Connection;
+  readonly group: number;
+  readonly kind: GroupKind;
+  /** Visits since something moved. */
+  idle = 0;
+  #hot = true;
+  readonly #waker: Waker;
+  readonly #token: number;
+  readonly #heated: (member: Member) => void;
+  /** The socket that the waker listens to. */
+  #listened: number | null = null;
+
+  /** `heated` is called when it has become hot again. */
+  constructor(connection: Connection, group: number, waker: Waker, heated: (member: Member) => void) {
+    this.connection = connection;
+    this.group = group;
+    this.kind = kindOf(connection);
+    this.#waker = waker;
+    this.#heated = heated;
+    this.#token = waker.register(this);
+  }
+
+  get hot(): boolean {
+    return this.#hot;
+  }
+
+  stir(): void {
+    if (this.#hot) return;
+    this.#hot = true;
+    this.idle = 0;
+    this.#onStir(null);
+    this.connection.unpark();
+    this.#heated(this);
+  }
+
+  /**
+   * Becomes cold, if nothing is to be done and somebody will tell when there is: its peer, its socket, or its user, who
+   * pushes more than the socket takes. Else it stays hot. `delivers` tells whether messages are handed to somebody.
+   */
+  cool(delivers: boolean): Rest {
+    const { connection } = this;
+    if (!this.#hot) return 'cold';
+    if (connection.restless || !this.#listen()) return 'restless';
+    if (this.kind === 'shm') {
+      const bell = this.#waker.bellFor(this.#token);
+      if (bell === null) return 'restless';
+      if (!connection.park(bell, delivers)) return 'stirring';
+    }
+    this.#onStir(() => {
+      this.stir();
+      this.#waker.wake();
+    });
+    this.#hot = false;
+    return 'cold';
+  }
+
+  /** It is polled no more. */
+  leave(): void {
+    this.#waker.forget(this.#token);
+    this.#onStir(null);
+    // A socket that was closed is not listened to any more, and its number may be another one's.
+    if (this.#listened !== null && this.connection.wire?.fd === this.#listened)
+      this.#waker.unlisten(this.#listened);
+  }
+
+  /** What this thread does itself, or node:net in it, needs no bell. */
+  #onStir(call: (() => void) | null): void {
+    const { connection } = this;
+    connection.onStir = call;
+    if (connection.wire?.onStir !== undefined) connection.wire.onStir = call;
+  }
+
+  /** Has the socket tell when it can be read, or written if something waits for that. False if it cannot. */
+  #listen(): boolean {
+    const { wire, sending } = this.connection;
+    if (wire === null) return true;
+    if (wire.fd === undefined) return wire.onStir !== undefined;
+    if (!this.#waker.hears) return false;
+    this.#waker.listen(
+      wire.fd,
+      this.#token,
+      sending ? READABLE | WRITABLE : READABLE,
+      this.#listened === wire.fd,
+    );
+    this.#listened = wire.fd;
+    return true;
+  }
+}

@@ -1,0 +1,159 @@
+import { type Doorbell, type Epoll, nativeOrNull } from '../memory/native.js';
+import type { Bell } from '../session/parking.js';
+import { MAX_BELL_PATH } from '../session/parking.js';
+import { ensureFolder } from '../store/folders.js';
+
+/** Somebody whom a token of a {@link Waker} stands for. */
+export interface Sleeper {
+  /** Something has come for it. */
+  stir(): void;
+}
+
+/** What an event tells of. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+const ONCE = 8;
+
+const BELL_TOKEN = 0;
+/** As many tokens as a doorbell holds: when all are there, others may have been lost. */
+const BELL_TOKENS = 16384;
+const EVENTS_AT_ONCE = 256;
+
+let serial = 0;
+
+/**
+ * The one kernel wait of a thread, over its sockets and its doorbell. A token stands for each {@link Sleeper}; `take`
+ * has those stirred that something has come for. Sleeps in the event loop, where all else goes on meanwhile, or with
+ * the thread. Without the native module it sleeps by timer only.
+ */
+export class Waker {
+  /** Made with the first sleep: null before, and without the native module. */
+  #made: Epoll | null = null;
+  readonly #folder: string;
+  readonly #events = new Uint32Array(2 * EVENTS_AT_ONCE);
+  readonly #tokens = new Uint32Array(BELL_TOKENS);
+  readonly #sleepers = new Map<number, Sleeper>();
+  #bell: Doorbell | null = null;
+  #nextToken = BELL_TOKEN + 1;
+  /** Ends the sleep in the event loop. */
+  #awake: (() => void) | null = null;
+  #watching = false;
+  #closed = false;
+
+  /** `folder` is for the doorbell, and is made with the first one. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get #epoll(): Epoll | null {
+    if (!this.#closed) this.#made ??= nativeOrNull()?.createEpoll() ?? null;
+    return this.#made;
+  }
+
+  /** Whether sockets and bells wake it. */
+  get hears(): boolean {
+    return nativeOrNull() !== null;
+  }
+
+  register(sleeper: Sleeper): number {
+    // Tokens are not used again for long: a bell may still be rung for one that has gone.
+    do this.#nextToken = (this.#nextToken + 1) >>> 0;
+    while (this.#nextToken === BELL_TOKEN || this.#sleepers.has(this.#nextToken));
+    this.#sleepers.set(this.#nextToken, sleeper);
+    return this.#nextToken;
+  }
+
+  forget(token: number): void {
+    this.#sleepers.delete(token);
+  }
+
+  /** What others ring to wake a sleeper here; null where there is no doorbell to be had. */
+  bellFor(token: number): Bell | null {
+    if (this.#epoll === null) return null;
+    if (this.#bell === null) {
+      const native = nativeOrNull();
+      const path = `${this.#folder}/${process.pid}-${Date.now().toString(36)}-${serial++}.bell`;
+      if (native === null || path.length > MAX_BELL_PATH) return null;
+      ensureFolder(this.#folder);
+      this.#bell = native.createDoorbell(path);
+      this.#epoll.add(this.#bell.fd, BELL_TOKEN, READABLE);
+    }
+    return { path: this.#bell.path, token };
+  }
+
+  /** From here on one event of the descriptor stirs the sleeper. `known` tells whether it was listened to before. */
+  listen(fd: number, token: number, interest: number, known: boolean): void {
+    if (known) this.#epoll?.modify(fd, token, interest | ONCE);
+    else this.#epoll?.add(fd, token, interest | ONCE);
+  }
+
+  /** For a descriptor that stays open. One that is closed goes by itself. */
+  unlisten(fd: number): void {
+    this.#made?.remove(fd);
+  }
+
+  /** Stirs those that something has come for. A system call. */
+  take(): void {
+    if (this.#made !== null) this.#stir(this.#made.wait(this.#events, 0));
+  }
+
+  /** Ends the sleep that is under way, or is about to begin in this turn of the event loop. */
+  wake(): void {
+    this.#awake?.();
+  }
+
+  /** Sleeps in the event loop until something comes, or for so long. `alive` tells whether that keeps the process. */
+  async sleep(ms: number, alive: boolean): Promise<void> {
+    const epoll = this.#epoll;
+    if (epoll !== null && !this.#watching) {
+      this.#watching = true;
+      epoll.watch(() => this.wake());
+    }
+    if (epoll !== null && alive) epoll.ref();
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#awake = resolve;
+      timer = setTimeout(resolve, ms);
+      if (!alive || epoll !== null) timer.unref();
+    });
+    clearTimeout(timer);
+    this.#awake = null;
+    // While it is awake, what it does keeps the process.
+    epoll?.unref();
+    if (!this.#closed) this.take();
+  }
+
+  /** The same, with the whole thread. */
+  block(ms: number): void {
+    if (this.#epoll === null) Atomics.wait(NOTHING, 0, 0, ms);
+    else this.#stir(this.#epoll.wait(this.#events, Math.ceil(ms)));
+  }
+
+  /** Closes bell and epoll. Twice is harmless. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.wake();
+    this.#bell?.close();
+    this.#made?.close();
+  }
+
+  #stir(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const token = this.#events[2 * i] as number;
+      if (token === BELL_TOKEN) this.#answer();
+      else this.#sleepers.get(token)?.stir();
+    }
+  }
+
+  #answer(): void {
+    const count = this.#bell?.answer(this.#tokens) ?? 0;
+    if (count === BELL_TOKENS) {
+      for (const sleeper of this.#sleepers.values()) sleeper.stir();
+      return;
+    }
+    for (let i = 0; i < count; i++) this.#sleepers.get(this.#tokens[i] as number)?.stir();
+  }
+}
+
+const NOTHING = new Int32Array(new SharedArrayBuffer(4));

@@ -1,0 +1,75 @@
+/**
+ * Sleep without a lost wake-up. A side that has nothing to do sleeps until its doorbell rings (wire/bells.ts), and its
+ * peer rings only if it has to, as ringing is a system call. Both do two things, in this order:
+ *
+ *     who sleeps                               who wakes
+ *     1. stores that it is parked              1. stores what the other one waits for: a message, or room
+ *     2. looks once more for that              2. looks whether the other one is parked
+ *     3. sleeps, if there is nothing           3. rings, if so
+ *
+ * Each stores before it looks, with sequentially consistent accesses, so one of them at least sees the other: either the
+ * message is seen in step 2 on the left, or the parking in step 2 on the right, and a bell that rings before step 3 is
+ * heard in it. With the first two steps of either side swapped both may look before either stores: a message lies there,
+ * and its receiver sleeps. `spec/session/parking.spec.ts` goes through all interleavings of both orders.
+ *
+ * A parking has a number, so that one that was rung for is not rung for again until it is over.
+ */
+
+/** Indexes of a place's words. */
+const PARKED = 0;
+const PARKINGS = PARKED + 1;
+const TOKEN = PARKINGS + 1;
+const WORDS = TOKEN + 1;
+/** Longest path of a doorbell, in bytes. */
+export const MAX_BELL_PATH = 76;
+
+/** What wakes somebody: the path of his doorbell, and the token that tells him why. */
+export interface Bell {
+  readonly path: string;
+  readonly token: number;
+}
+
+/** Where one side of a session says that it sleeps: written by that side, read by its peer. */
+export class ParkingPlace {
+  /** The first element is the number of the parking, 0 while the side is awake. */
+  readonly words: Int32Array;
+  readonly #path: Buffer;
+
+  constructor(buffer: ArrayBufferLike, offset: number) {
+    this.words = new Int32Array(buffer, offset, WORDS);
+    this.#path = Buffer.from(buffer as ArrayBuffer, offset + WORDS * 4, MAX_BELL_PATH);
+  }
+
+  /** Number of the parking, 0 while the side is awake. */
+  get parked(): number {
+    return Atomics.load(this.words, PARKED);
+  }
+
+  /** What wakes who is parked here. From a peer that lies it is anything. */
+  get bell(): Bell {
+    return {
+      path: this.#path.toString('latin1').replace(/\0.*$/s, ''),
+      token: (this.words[TOKEN] as number) >>> 0,
+    };
+  }
+
+  /** What will wake this side, to be said before it parks. The path has at most {@link MAX_BELL_PATH} bytes. */
+  hang({ path, token }: Bell): void {
+    this.#path.fill(0);
+    this.#path.write(path, 'latin1');
+    this.words[TOKEN] = token;
+  }
+
+  /** The first step of who sleeps: what it waits for is to be looked for once more. */
+  park(): void {
+    const parking = ((this.words[PARKINGS] as number) + 1) | 0 || 1;
+    this.words[PARKINGS] = parking;
+    // PARK; observed by the peer in `parked`, after it has stored what this side waits for.
+    Atomics.store(this.words, PARKED, parking);
+  }
+
+  /** Awake again. */
+  leave(): void {
+    Atomics.store(this.words, PARKED, 0);
+  }
+}
