@@ -1,6 +1,8 @@
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { type Doorbell, type Epoll, nativeOrNull } from '../memory/native.js';
-import type { Bell } from '../session/parking.js';
-import { MAX_BELL_PATH } from '../session/parking.js';
+import { type Bell, MAX_BELL_PATH } from '../session/parking.js';
 import { ensureFolder } from '../store/folders.js';
 
 /** Somebody whom a token of a {@link Waker} stands for. */
@@ -19,7 +21,9 @@ const BELL_TOKEN = 0;
 const BELL_TOKENS = 16384;
 const EVENTS_AT_ONCE = 256;
 
-let serial = 0;
+/** Makes paths unlike those of other threads of this process, which count for themselves. */
+let serial = threadId << 16;
+const SUFFIX = '.bell';
 
 /**
  * The one kernel wait of a thread, over its sockets and its doorbell. A token stands for each {@link Sleeper}; `take`
@@ -72,9 +76,10 @@ export class Waker {
     if (this.#epoll === null) return null;
     if (this.#bell === null) {
       const native = nativeOrNull();
-      const path = `${this.#folder}/${process.pid}-${Date.now().toString(36)}-${serial++}.bell`;
+      const path = join(this.#folder, `${process.pid}-${Date.now().toString(36)}-${serial++}${SUFFIX}`);
       if (native === null || path.length > MAX_BELL_PATH) return null;
       ensureFolder(this.#folder);
+      removeDeadBells(this.#folder);
       this.#bell = native.createDoorbell(path);
       this.#epoll.add(this.#bell.fd, BELL_TOKEN, READABLE);
     }
@@ -153,6 +158,25 @@ export class Waker {
       return;
     }
     for (let i = 0; i < count; i++) this.#sleepers.get(this.#tokens[i] as number)?.stir();
+  }
+}
+
+/** A bell is opened a moment after its path was made: younger ones are left alone. */
+const YOUNG_MS = 10_000;
+
+/** Removes the doorbells of processes that were killed. */
+function removeDeadBells(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith(SUFFIX)) continue;
+    const path = join(folder, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs < YOUNG_MS) continue;
+      const bell = nativeOrNull()?.openDoorbell(path);
+      if (bell === null) rmSync(path, { force: true });
+      bell?.close();
+    } catch {
+      // Another one's, or gone by now.
+    }
   }
 }
 
