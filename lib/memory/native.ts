@@ -104,6 +104,45 @@ export interface Epoll {
   close(): void;
 }
 
+/**
+ * A named pipe that carries tokens: what wakes a thread that sleeps in an {@link Epoll}. Never blocks. It has one
+ * owner, who made it and answers; any number of threads and processes of the same user open it and ring.
+ *
+ * Objects end with `close()`, the garbage collector, or their thread. The owner's removes the path then; the death
+ * of its process (a signal, `process.exit()` in the main thread) leaves a path behind that nobody answers.
+ */
+export interface Doorbell {
+  /** For an Epoll of the owner: readable while tokens wait. -1 once closed. */
+  readonly fd: number;
+  readonly path: string;
+  /**
+   * Rings, with a token (u32). The owner can ring too. False when
+   *
+   * - it is full, see {@link FULL_DOORBELL_TOKENS}: whoever answers it will find that, and must look everywhere;
+   * - nobody answers it any more: its owner closed it or died. It stays so; a successor's is to be opened anew.
+   *
+   * Never raises SIGPIPE, whatever the process does with that signal. Atomic: tokens of several threads and
+   * processes never mix, and those of one thread arrive in their order.
+   */
+  ring(token: number): boolean;
+  /**
+   * Owner: takes the tokens that wait, the oldest first, up to the length of `tokens`, which must have room for
+   * one. Returns their number, 0 for none. EBADF for others. EPROTO when somebody wrote bytes into the pipe that
+   * are no tokens: then some are lost, and the owner must look everywhere.
+   */
+  answer(tokens: Uint32Array): number;
+  /** Twice is harmless. */
+  close(): void;
+}
+
+/**
+ * A doorbell that refused a token because it was full had at least this many waiting: so `answer` with room for
+ * them comes back with as many, and the owner knows that rings may have been lost. Usually it is full with 16384,
+ * the 65536 bytes of a pipe. The least is due to Linux, which gives a user who has over a thousand pipes ones of two
+ * pages, and counts a page as taken until its last token was read.
+ */
+export const FULL_DOORBELL_TOKENS = 1025;
+
 export interface Native {
   mapFile(path: string, options: MapOptions): MappedFile;
   /**
@@ -120,6 +159,13 @@ export interface Native {
   /** Takes over a descriptor that `release()` gave. */
   adopt(fd: number): NativeSocket;
   createEpoll(): Epoll;
+  /** Makes the pipe, mode 0600, and owns it. EEXIST if there is something at the path, a dead owner's pipe too. */
+  createDoorbell(path: string): Doorbell;
+  /**
+   * To ring it. Null where there is none, or none that somebody answers. Throws for a file that is no named pipe
+   * (EINVAL, ELOOP for a symbolic link) or not this user's alone (EPERM, EACCES), without opening it.
+   */
+  openDoorbell(path: string): Doorbell | null;
   /** CLOCK_MONOTONIC in milliseconds, with fractions. */
   monotonicMs(): number;
   /** Pins the calling thread to these processors. */
