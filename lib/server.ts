@@ -5,6 +5,7 @@ import type { Login, LoginDecision, LoginHost } from './login/serverLogin.js';
 import { bootId, checkCapacities, Sessions } from './login/sessions.js';
 import {
   checkOptions,
+  choice,
   count,
   loginBytes,
   type PeerOptions,
@@ -265,7 +266,10 @@ export class Server implements Pollable {
   }
 
   #listen(options: ListenOptions): Promise<Listener> | Listener {
-    if ('transport' in options) return listenThreads(this.name);
+    if ('transport' in options) {
+      choice(options.transport, 'transport', ['inproc']);
+      return listenThreads(this.name);
+    }
     const address = 'path' in options ? options : { host: options.host ?? '127.0.0.1', port: options.port };
     checkAddress(address);
     return this.#settings.wire === 'native'

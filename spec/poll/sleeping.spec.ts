@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { Client, Connection, RunOptions, Server } from '../../lib/index.js';
 import { newName, type Pair, Scene, WAYS, type Way } from '../peers/support.js';
+import { Random, randomSeed } from '../support/random.js';
 
+const ROUND_TRIPS = 5000;
 const PARK: RunOptions = { idle: 'park' };
 const BACKOFF: RunOptions = { idle: { strategy: 'backoff', spinMs: 0.05, yieldMs: 0.5 } };
 
@@ -230,6 +232,56 @@ describe('peers that sleep', () => {
       );
       run(client, PARK);
       connection.send('0');
+      await done.come;
+    });
+  }
+
+  for (const way of ['shm', 'tcp native'] as const) {
+    it(`in two processes never sleep through a message, whenever it comes, over ${way}`, async () => {
+      // One message at a time: one that is slept through would be waited for to the end.
+      const { directory, sharedDirectory } = scene.folders;
+      const { words } = scene.child(
+        `const { DIRECTORY: directory, SHARED: sharedDirectory } = process.env;
+         const server = new tcpshm.Server({ name: 'echo', directory, sharedDirectory,
+           onMessage(connection, message) { const n = message.getInt32(0); connection.pop();
+             connection.alloc(4).setInt32(0, n + 1); connection.push(); } });
+         say((await server.listen({ port: 0 })).port);
+         await server.run({ idle: { strategy: 'backoff', spinMs: 0.02, yieldMs: 0.05 } });`,
+        { DIRECTORY: directory, SHARED: sharedDirectory },
+      );
+      await scene.until(() => words.length > 0, 'the server');
+      const seed = randomSeed();
+      const random = new Random(seed);
+      const done = signal<void>();
+      let n = 0;
+      const send = (connection: Connection): void => {
+        connection.alloc(4)?.setInt32(0, n);
+        connection.push();
+      };
+      const client = scene.client({
+        onMessage(connection, message) {
+          expect(message.getInt32(0), `seed ${seed}`).to.equal(++n);
+          connection.pop();
+          if (n === ROUND_TRIPS) done.give();
+          // At once, after some microseconds or turns, or when the other side is fast asleep.
+          else if (random.once(3)) send(connection);
+          else if (random.once(40)) setTimeout(() => send(connection), 2);
+          else {
+            let pause = random.below(400);
+            const later = (): void => {
+              if (pause-- > 0) setImmediate(later);
+              else send(connection);
+            };
+            later();
+          }
+        },
+      });
+      const connection = await scene.connect(client, {
+        port: Number(words[0]),
+        transport: way === 'shm' ? 'shm' : 'tcp',
+      });
+      run(client, { idle: { strategy: 'backoff', spinMs: 0.02, yieldMs: 0.05 } });
+      send(connection);
       await done.come;
     });
   }
