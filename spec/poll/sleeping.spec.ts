@@ -201,6 +201,57 @@ describe('peers that sleep', () => {
     });
   }
 
+  for (const way of WAYS) {
+    it(`are not kept by one who reads nothing, whose queue and socket are full, over ${way}`, async () => {
+      const done = signal<void>();
+      let count = 0;
+      const server = scene.server({
+        ...scene.wire(way),
+        onMessage(connection) {
+          connection.pop();
+          connection.send('pong');
+        },
+      });
+      const address = await scene.address(server, way);
+      const deaf = scene.client({ ...scene.wire(way), name: 'deaf' });
+      const unread = await scene.connect(deaf, address);
+      const toDeaf = server.connections[0] as Connection;
+      run(server, PARK);
+      let filled = 0;
+      for (let full = 0; full < 20; ) {
+        if (toDeaf.send('x'.repeat(500))) filled++;
+        else {
+          full++;
+          await sleep(1);
+        }
+      }
+      const client = scene.client({
+        ...scene.wire(way),
+        name: 'other',
+        onMessage(connection) {
+          connection.pop();
+          if (++count === 300) done.give();
+          else connection.send('ping');
+        },
+      });
+      const connection = await client.connect(address);
+      run(client, PARK);
+      connection.send('ping');
+      await done.come;
+      // And all is there, once it is looked for.
+      let read = 0;
+      while (read < filled) {
+        deaf.poll();
+        for (let message = unread.front(); message !== null; message = unread.front()) {
+          unread.pop();
+          read++;
+        }
+        await sleep(1);
+      }
+      expect(unread.front()).to.equal(null);
+    });
+  }
+
   for (const way of ['inproc', 'shm', 'tcp native'] as const) {
     it(`wake a thread that sleeps as a whole, over ${way}`, async () => {
       const echo = `
