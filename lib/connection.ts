@@ -8,11 +8,11 @@ import { Durability, type JournalEnds } from './session/durability.js';
 import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { otherRole } from './session/names.js';
+import { isMoved, isNoticed } from './session/notices.js';
 import type { Bell } from './session/parking.js';
 import { Replication } from './session/replication.js';
 import { NOTICE_PARKED } from './session/segment.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
-import { isMoved } from './session/tenure.js';
 import { Flusher } from './store/flusher.js';
 import type { OpenSegment } from './store/openSegment.js';
 import { Pursuit } from './store/pursuit.js';
@@ -145,8 +145,7 @@ export class Connection {
   push(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.push();
-    const notices = this.#notices;
-    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#published();
+    if (isNoticed(this.#notices, this.#peerParked)) this.#published();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -176,11 +175,10 @@ export class Connection {
     if (this.#closed) throw this.#closedError();
     try {
       const message = this.#consumer.front();
-      const notices = this.#notices;
-      if (((notices[0] as number) | (notices[this.#peerParked] as number)) === 0) return message;
+      if (!isNoticed(this.#notices, this.#peerParked)) return message;
       // Behind the look into the ring: what a fenced peer has pushed into a file that the session has left does not
       // count, and what was pushed before is in the copy.
-      if (isMoved(notices)) return this.#frontThere();
+      if (isMoved(this.#notices)) return this.#frontThere();
       this.#rouser.reclaimed(this.#consumer);
       return message;
     } catch (error) {
@@ -192,8 +190,7 @@ export class Connection {
   pop(): void {
     if (this.#closed) throw this.#closedError();
     this.#consumer.pop();
-    const notices = this.#notices;
-    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#popped();
+    if (isNoticed(this.#notices, this.#peerParked)) this.#popped();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
