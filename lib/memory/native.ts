@@ -88,10 +88,16 @@ export interface NativeSocket extends ByteStream {
   release(): number;
 }
 
-/** One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. */
+/**
+ * One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. For threads that
+ * sleep in `wait`, and with `watch` for those that have an event loop to sleep in.
+ */
 export interface Epoll {
   readonly fd: number;
-  /** `interest`: 1 readable, 2 writable, 3 both. `token` (u32) comes back with each event. */
+  /**
+   * `interest`: 1 readable, 2 writable, 3 both; and 8 more for once: after an event the descriptor is silent, about
+   * errors and hang-ups too, until `modify` arms it again. `token` (u32) comes back with each event.
+   */
   add(fd: number, token: number, interest: number): void;
   modify(fd: number, token: number, interest: number): void;
   remove(fd: number): void;
@@ -101,6 +107,20 @@ export interface Epoll {
    * not its end: it looks every half second whether the thread is being terminated.
    */
   wait(events: Uint32Array, timeoutMs: number): number;
+  /**
+   * From then on the event loop of this thread calls `ready`, with the epoll as `this`, in every turn in which an
+   * event waits: so again as long as it was not taken with `wait(events, 0)` and its cause is still there. What
+   * `ready` throws is an uncaught exception, and the watch goes on. EEXIST when it is watched already.
+   *
+   * Keeps this object, and unless `unref` says otherwise the event loop, alive until `unwatch` or `close`.
+   */
+  watch(ready: () => void): void;
+  /** `ready` is not called any more. Can be watched again at once. Twice is harmless, and so it is after `close`. */
+  unwatch(): void;
+  /** Whether the event loop stays alive for the watch, as with node's own handles; `watch` leaves it as it is. */
+  ref(): void;
+  unref(): void;
+  /** Also ends the watch. Twice is harmless. */
   close(): void;
 }
 
