@@ -89,7 +89,8 @@ async function timeBatches(
   return result.latency.samples.map((ms) => (ms * NS_PER_MS) / batch);
 }
 
-function timeSingle(started: RoundTrip, forMs: number, into: Histogram): void {
+/** Single round trips for so long, of a subject that is not asynchronous. */
+export function timeSingle(started: RoundTrip, forMs: number, into: Histogram): void {
   const end = performance.now() + forMs;
   for (let before = 0, i = 0; before < end; i++) {
     if (i % SINGLES_BETWEEN === 0) started.between?.();

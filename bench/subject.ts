@@ -4,7 +4,7 @@
  */
 
 /** The floors; each is a program in `limits/`, which says what it is. */
-export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'] as const;
+export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback', 'futex-wake'] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** Which processor the measuring side is to run on, and which the echo. */
