@@ -10,6 +10,9 @@
           {
             'sources': [
               'src/address.cc',
+              'src/bound_path.cc',
+              'src/doorbell.cc',
+              'src/doorbell_class.cc',
               'src/environment.cc',
               'src/epoll.cc',
               'src/error.cc',
@@ -18,6 +21,7 @@
               'src/mapped_file.cc',
               'src/mapping.cc',
               'src/module.cc',
+              'src/private_file.cc',
               'src/socket.cc',
               'src/socket_class.cc',
               'src/system.cc',

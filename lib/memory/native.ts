@@ -89,30 +89,14 @@ export interface NativeSocket extends ByteStream {
 }
 
 /**
- * A named pipe that carries tokens: what wakes a thread that sleeps in an {@link Epoll}. Never blocks, never raises
- * SIGPIPE.
+ * One kernel wait over many descriptors (level triggered). Its own `fd` can be watched in turn. For threads that
+ * sleep in `wait`, and with `watch` for those that have an event loop to sleep in.
  */
-export interface Doorbell {
-  /** For an epoll of its owner's; -1 once closed. */
-  readonly fd: number;
-  readonly path: string;
-  /**
-   * Rings, with a token (u32). False when it is full, and when nobody answers it any more. Atomic: tokens of several
-   * threads and processes do not mix.
-   */
-  ring(token: number): boolean;
-  /** For its owner: takes the tokens that wait, as many as `tokens` has room for, and gives their number. */
-  answer(tokens: Uint32Array): number;
-  /** The owner's removes the path, too. Twice is harmless. */
-  close(): void;
-}
-
-/** One kernel wait over many descriptors (level triggered). */
 export interface Epoll {
   readonly fd: number;
   /**
-   * `interest`: 1 readable, 2 writable, 3 both, and 8 for once: then the descriptor is silent after an event, until
-   * `modify`. `token` (u32) comes back with each event.
+   * `interest`: 1 readable, 2 writable, 3 both; and 8 more for once: after an event the descriptor is silent, about
+   * errors and hang-ups too, until `modify` arms it again. `token` (u32) comes back with each event.
    */
   add(fd: number, token: number, interest: number): void;
   modify(fd: number, token: number, interest: number): void;
@@ -123,15 +107,61 @@ export interface Epoll {
    * not its end: it looks every half second whether the thread is being terminated.
    */
   wait(events: Uint32Array, timeoutMs: number): number;
-  /** Has the event loop of this thread call `ready` whenever `wait` would give something, again and again. */
+  /**
+   * From then on the event loop of this thread calls `ready`, with the epoll as `this`, in every turn in which an
+   * event waits: so again as long as it was not taken with `wait(events, 0)` and its cause is still there. What
+   * `ready` throws is an uncaught exception, and the watch goes on. EEXIST when it is watched already.
+   *
+   * Keeps this object, and unless `unref` says otherwise the event loop, alive until `unwatch` or `close`.
+   */
   watch(ready: () => void): void;
-  /** Ends that. Twice is harmless. */
+  /** `ready` is not called any more. Can be watched again at once. Twice is harmless, and so it is after `close`. */
   unwatch(): void;
-  /** Whether watching keeps the event loop alive, as it does at first. */
+  /** Whether the event loop stays alive for the watch, as with node's own handles; `watch` leaves it as it is. */
   ref(): void;
   unref(): void;
+  /** Also ends the watch. Twice is harmless. */
   close(): void;
 }
+
+/**
+ * A named pipe that carries tokens: what wakes a thread that sleeps in an {@link Epoll}. Never blocks. It has one
+ * owner, who made it and answers; any number of threads and processes of the same user open it and ring.
+ *
+ * Objects end with `close()`, the garbage collector, or their thread. The owner's removes the path then; the death
+ * of its process (a signal, `process.exit()` in the main thread) leaves a path behind that nobody answers.
+ */
+export interface Doorbell {
+  /** For an Epoll of the owner: readable while tokens wait. -1 once closed. */
+  readonly fd: number;
+  readonly path: string;
+  /**
+   * Rings, with a token (u32). The owner can ring too. False when
+   *
+   * - it is full, see {@link FULL_DOORBELL_TOKENS}: whoever answers it will find that, and must look everywhere;
+   * - nobody answers it any more: its owner closed it or died. It stays so; a successor's is to be opened anew.
+   *
+   * Never raises SIGPIPE, whatever the process does with that signal. Atomic: tokens of several threads and
+   * processes never mix, and those of one thread arrive in their order.
+   */
+  ring(token: number): boolean;
+  /**
+   * Owner: takes the tokens that wait, the oldest first, up to the length of `tokens`, which must have room for
+   * one. Returns their number, 0 for none. EBADF for others. EPROTO when somebody wrote bytes into the pipe that
+   * are no tokens: then some are lost, and the owner must look everywhere.
+   */
+  answer(tokens: Uint32Array): number;
+  /** Twice is harmless. */
+  close(): void;
+}
+
+/**
+ * A doorbell that refused a token because it was full had at least this many waiting: so `answer` with room for
+ * them comes back with as many, and the owner knows that rings may have been lost. Usually it is full with 16384,
+ * the 65536 bytes of a pipe. The least is due to Linux, which gives a user who has over a thousand pipes ones of two
+ * pages, and counts a page as taken until its last token was read.
+ */
+export const FULL_DOORBELL_TOKENS = 1025;
 
 export interface Native {
   mapFile(path: string, options: MapOptions): MappedFile;
@@ -149,11 +179,11 @@ export interface Native {
   /** Takes over a descriptor that `release()` gave. */
   adopt(fd: number): NativeSocket;
   createEpoll(): Epoll;
-  /** Makes a doorbell, and is its owner: EEXIST when the path exists. Mode 0600. It holds 16384 tokens. */
+  /** Makes the pipe, mode 0600, and owns it. EEXIST if there is something at the path, a dead owner's pipe too. */
   createDoorbell(path: string): Doorbell;
   /**
-   * Opens somebody's doorbell, to ring it: null where there is none, or nobody answers. Throws when it is another kind
-   * of file, or not this user's alone.
+   * To ring it. Null where there is none, or none that somebody answers. Throws for a file that is no named pipe
+   * (EINVAL, ELOOP for a symbolic link) or not this user's alone (EPERM, EACCES), without opening it.
    */
   openDoorbell(path: string): Doorbell | null;
   /** CLOCK_MONOTONIC in milliseconds, with fractions. */

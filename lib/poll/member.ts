@@ -27,6 +27,7 @@ export class Member implements Sleeper {
   readonly #heated: (member: Member) => void;
   /** The socket that the waker listens to. */
   #listened: number | null = null;
+  #gone = false;
 
   /** `heated` is called when it has become hot again. */
   constructor(connection: Connection, group: number, waker: Waker, heated: (member: Member) => void) {
@@ -43,7 +44,8 @@ export class Member implements Sleeper {
   }
 
   stir(): void {
-    if (this.#hot) return;
+    // What has come for one that has left may be on its way still.
+    if (this.#hot || this.#gone) return;
     this.#hot = true;
     this.idle = 0;
     this.#onStir(null);
@@ -74,6 +76,7 @@ export class Member implements Sleeper {
 
   /** It is polled no more. */
   leave(): void {
+    this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
     // A socket that was closed is not listened to any more, and its number may be another one's.

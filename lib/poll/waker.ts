@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { type Doorbell, type Epoll, nativeOrNull } from '../memory/native.js';
+import { type Doorbell, type Epoll, FULL_DOORBELL_TOKENS, nativeOrNull } from '../memory/native.js';
 import { type Bell, MAX_BELL_PATH } from '../session/parking.js';
 import { ensureFolder } from '../store/folders.js';
 
@@ -17,8 +17,6 @@ export const WRITABLE = 2;
 const ONCE = 8;
 
 const BELL_TOKEN = 0;
-/** As many tokens as a doorbell holds: when all are there, others may have been lost. */
-const BELL_TOKENS = 16384;
 const EVENTS_AT_ONCE = 256;
 
 /** Makes paths unlike those of other threads of this process, which count for themselves. */
@@ -35,7 +33,7 @@ export class Waker {
   #made: Epoll | null = null;
   readonly #folder: string;
   readonly #events = new Uint32Array(2 * EVENTS_AT_ONCE);
-  readonly #tokens = new Uint32Array(BELL_TOKENS);
+  readonly #tokens = new Uint32Array(FULL_DOORBELL_TOKENS);
   readonly #sleepers = new Map<number, Sleeper>();
   #bell: Doorbell | null = null;
   #nextToken = BELL_TOKEN + 1;
@@ -152,12 +150,22 @@ export class Waker {
   }
 
   #answer(): void {
-    const count = this.#bell?.answer(this.#tokens) ?? 0;
-    if (count === BELL_TOKENS) {
+    const count = this.#tokensOf(this.#bell);
+    if (count === FULL_DOORBELL_TOKENS) {
       for (const sleeper of this.#sleepers.values()) sleeper.stir();
       return;
     }
     for (let i = 0; i < count; i++) this.#sleepers.get(this.#tokens[i] as number)?.stir();
+  }
+
+  /** How many tokens wait, and takes them: as many as there can be if some may have been lost. */
+  #tokensOf(bell: Doorbell | null): number {
+    try {
+      return bell?.answer(this.#tokens) ?? 0;
+    } catch {
+      // Somebody of this user's has written other bytes into the pipe.
+      return FULL_DOORBELL_TOKENS;
+    }
   }
 }
 

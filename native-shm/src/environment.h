@@ -15,7 +15,7 @@ namespace tcpshm {
 class Mapping;
 
 /** The classes of this module. An object is what it claims to be only when it carries the class's tag. */
-enum class ClassId { kMappedFile, kSocket, kEpoll, kCount };
+enum class ClassId { kMappedFile, kSocket, kEpoll, kDoorbell, kCount };
 
 /**
  * What the module keeps for one thread (one environment of node). There are no other variables but the

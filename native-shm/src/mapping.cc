@@ -4,43 +4,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <limits>
 
 #include "error.h"
+#include "private_file.h"
 
 namespace tcpshm {
 namespace {
-
-constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
-
-std::string Octal(mode_t mode) {
-  char text[16];
-  std::snprintf(text, sizeof text, "0%03o", static_cast<unsigned>(mode & 07777));
-  return text;
-}
-
-struct stat Status(int fd, const std::string& path) {
-  struct stat status;
-  if (::fstat(fd, &status) != 0) throw SystemFailure(errno, "fstat").Path(path);
-  return status;
-}
-
-/** Nobody else may have put something there, or be able to: their truncation would be our SIGBUS. */
-void RequirePrivate(const struct stat& status, const std::string& path, const char* what, const char* mode) {
-  if (status.st_uid != ::geteuid()) {
-    throw SystemFailure(EPERM, "open")
-        .Path(path)
-        .Detail(std::string(what) + " must belong to user " + std::to_string(::geteuid()) +
-                ", belongs to user " + std::to_string(status.st_uid));
-  }
-  if ((status.st_mode & kOthers) != 0) {
-    throw SystemFailure(EACCES, "open")
-        .Path(path)
-        .Detail(std::string(what) + " must be closed to others, mode " + mode + ", has mode " +
-                Octal(status.st_mode));
-  }
-}
 
 struct Location {
   std::string folder;
@@ -66,7 +36,8 @@ UniqueFd OpenPrivateFolder(const std::string& folder) {
     }
     throw SystemFailure(number, "open").Path(folder);
   }
-  RequirePrivate(Status(fd.get(), folder), folder, "the folder", "0700");
+  // Nobody else may be able to put a file there: their truncation would be our SIGBUS.
+  RequirePrivate(StatusOf(fd.get(), folder), folder, "the folder", "0700");
   return fd;
 }
 
@@ -107,14 +78,14 @@ std::shared_ptr<Mapping> Mapping::Create(const std::string& path, size_t size_by
   const UniqueFd folder = OpenPrivateFolder(location.folder);
   UniqueFd fd(RetryInterrupted([&] {
     return ::openat(folder.get(), location.name.c_str(), O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_RDWR,
-                    S_IRUSR | S_IWUSR);
+                    kOwnerOnly);
   }));
   if (!fd) throw SystemFailure(errno, "open").Path(path);
   try {
     // The umask may have taken from the mode, and the next to open it needs both bits.
-    if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) throw SystemFailure(errno, "fchmod").Path(path);
+    if (::fchmod(fd.get(), kOwnerOnly) != 0) throw SystemFailure(errno, "fchmod").Path(path);
     Reserve(fd.get(), size_bytes, path);
-    const ino_t inode = Status(fd.get(), path).st_ino;
+    const ino_t inode = StatusOf(fd.get(), path).st_ino;
     return Map(std::move(fd), size_bytes, inode, path);
   } catch (...) {
     ::unlinkat(folder.get(), location.name.c_str(), 0);
@@ -128,7 +99,7 @@ std::shared_ptr<Mapping> Mapping::Open(const std::string& path, size_t least_byt
   UniqueFd fd(RetryInterrupted(
       [&] { return ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }));
   if (!fd) throw SystemFailure(errno, "open").Path(path);
-  const struct stat status = Status(fd.get(), path);
+  const struct stat status = StatusOf(fd.get(), path);
   if (!S_ISREG(status.st_mode)) {
     throw SystemFailure(EINVAL, "open").Path(path).Detail("must be a regular file");
   }

@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "doorbell_class.h"
 #include "environment.h"
 #include "epoll.h"
 #include "exit_hook.h"
@@ -19,14 +20,24 @@ void Initialize(napi_env env, napi_value exports) {
   DefineMappedFile(env);
   DefineSocket(env);
   DefineEpoll(env);
+  DefineDoorbell(env);
   const napi_property_descriptor functions[] = {
-      Method<MapFile>("mapFile"),         Method<ListenTcp>("listenTcp"),
-      Method<ListenUnix>("listenUnix"),   Method<ConnectTcp>("connectTcp"),
-      Method<ConnectUnix>("connectUnix"), Method<Adopt>("adopt"),
-      Method<CreateEpoll>("createEpoll"), Method<MonotonicMs>("monotonicMs"),
-      Method<SetAffinity>("setAffinity"), Method<GetAffinity>("getAffinity"),
-      Method<BootId>("bootId"),           Method<ExchangeAtExit>("exchangeAtExit"),
-      Method<SyncFolder>("syncFolder"),   Method<Membarrier>("membarrier"),
+      Method<MapFile>("mapFile"),
+      Method<ListenTcp>("listenTcp"),
+      Method<ListenUnix>("listenUnix"),
+      Method<ConnectTcp>("connectTcp"),
+      Method<ConnectUnix>("connectUnix"),
+      Method<Adopt>("adopt"),
+      Method<CreateEpoll>("createEpoll"),
+      Method<MonotonicMs>("monotonicMs"),
+      Method<SetAffinity>("setAffinity"),
+      Method<GetAffinity>("getAffinity"),
+      Method<BootId>("bootId"),
+      Method<ExchangeAtExit>("exchangeAtExit"),
+      Method<SyncFolder>("syncFolder"),
+      Method<Membarrier>("membarrier"),
+      Method<CreateDoorbell>("createDoorbell"),
+      Method<OpenDoorbell>("openDoorbell"),
   };
   Check(napi_define_properties(env, exports, std::size(functions), functions));
 }

@@ -11,16 +11,10 @@
 #include <string>
 
 #include "address.h"
+#include "bound_path.h"
 #include "unique_fd.h"
 
 namespace tcpshm {
-
-/** The file that a listening Unix socket made: removed by its path, so known by its inode. */
-struct BoundPath {
-  std::string path;
-  dev_t device;
-  ino_t inode;
-};
 
 /** A non-blocking, close-on-exec stream socket. One thread at a time. */
 class Socket {
@@ -56,13 +50,12 @@ class Socket {
   static UniqueFd Make(const SocketAddress& address);
   int OpenFile(const char* syscall) const;
   [[noreturn]] void Fail(int number, const char* syscall);
-  void RemovePath();
 
   UniqueFd fd_;
   State state_;
   int connect_failure_ = 0;  // once reported by the kernel, it would not report it again
   std::optional<SocketAddress> peer_;
-  std::optional<BoundPath> bound_;
+  std::optional<BoundPath> bound_;  // of a listening Unix socket
 };
 
 }  // namespace tcpshm

@@ -35,6 +35,11 @@ describe('peers that sleep', () => {
     return { come, give };
   }
 
+  /** Waits, and polls nothing. The watchdog is that of the runner. */
+  async function waitFor(condition: () => boolean): Promise<void> {
+    while (!condition()) await sleep(5);
+  }
+
   /** How often a peer is polled while both do nothing for a while: once it sleeps, for its heartbeats only. */
   async function pollsIn(ms: number, peer: Client | Server): Promise<number> {
     let polls = 0;
@@ -118,7 +123,7 @@ describe('peers that sleep', () => {
       run(client, PARK);
       await sleep(50);
       remote.close();
-      await scene.until(() => clientEnded.length > 0, 'the end');
+      await waitFor(() => clientEnded.length > 0);
       expect(clientEnded[0]?.reason).to.equal('closed by peer');
       expect(serverEnded).to.deep.equal([]);
       expect(local.state).to.equal('disconnected');
@@ -135,7 +140,7 @@ describe('peers that sleep', () => {
         run(client, PARK);
         expect(connection.send('hello')).to.equal(true);
       }
-      await scene.until(() => server.connections.every(({ popped }) => popped === 1), 'all messages');
+      await waitFor(() => server.connections.every(({ popped }) => popped === 1));
       expect(server.connections).to.have.length(5);
     });
 
