@@ -77,7 +77,8 @@ export class Waker {
       const path = join(this.#folder, `${process.pid}-${Date.now().toString(36)}-${serial++}${SUFFIX}`);
       if (native === null || path.length > MAX_BELL_PATH) return null;
       ensureFolder(this.#folder);
-      removeDeadBells(this.#folder);
+      if (!swept.has(this.#folder)) removeDeadBells(this.#folder);
+      swept.add(this.#folder);
       this.#bell = native.createDoorbell(path);
       this.#epoll.add(this.#bell.fd, BELL_TOKEN, READABLE);
     }
@@ -126,10 +127,15 @@ export class Waker {
     if (!this.#closed) this.take();
   }
 
-  /** The same, with the whole thread. */
-  block(ms: number): void {
-    if (this.#epoll === null) Atomics.wait(NOTHING, 0, 0, ms);
-    else this.#stir(this.#epoll.wait(this.#events, Math.ceil(ms)));
+  /** The same, with the whole thread. False if nothing came. */
+  block(ms: number): boolean {
+    if (this.#epoll === null) {
+      Atomics.wait(NOTHING, 0, 0, ms);
+      return false;
+    }
+    const count = this.#epoll.wait(this.#events, Math.ceil(ms));
+    this.#stir(count);
+    return count > 0;
   }
 
   /** Closes bell and epoll. Twice is harmless. */
@@ -171,6 +177,9 @@ export class Waker {
 
 /** A bell is opened a moment after its path was made: younger ones are left alone. */
 const YOUNG_MS = 10_000;
+
+/** Folders that this thread has looked through: once, as there may be a bell for each of a thousand clients. */
+const swept = new Set<string>();
 
 /** Removes the doorbells of processes that were killed. */
 function removeDeadBells(folder: string): void {
