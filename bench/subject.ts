@@ -39,6 +39,11 @@ export interface RoundTrip {
    * is gone.
    */
   roundTrips(count: number): void | Promise<void>;
+  /**
+   * Milliseconds that the round trips so far have waited before messages, until all were asleep: no part of what they
+   * took. Left out where they do not.
+   */
+  readonly pausedMs?: number;
   /** What must happen now and then but is no part of a round trip (heartbeats). Called between batches, untimed. */
   between?(): void;
   /** Ends the echo and leaves nothing behind. Twice is harmless. */

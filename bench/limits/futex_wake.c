@@ -7,6 +7,9 @@
 //   there = i, wake B ──► [ there ] ──►  asleep until there is i
 //   asleep until back is i ◄── [ back ] ◄── back = i, wake A
 //
+// Before each message A waits, polling the clock, so that both have been asleep for a while, as those are who are
+// compared with this; that wait is not counted. Without it B may be woken while it is about to fall asleep.
+//
 // Between processes it takes the same: only the address is looked up in another way.
 
 #define _GNU_SOURCE
@@ -19,6 +22,7 @@
 #include "limit.h"
 
 #define STOP UINT32_MAX
+#define PAUSE_NS 50000  // as in bench/waiting/driven.ts
 
 typedef struct {
   _Alignas(CACHE_LINE_PAIR) _Atomic uint32_t there;
@@ -56,9 +60,11 @@ static void* echo(void* argument) {
   }
 }
 
-static void bounce(void* state, int64_t from, int64_t round_trips) {
+static int64_t bounce(void* state, int64_t from, int64_t round_trips) {
   Shared* shared = state;
+  int64_t paused = 0;
   for (int64_t i = from + 1; i <= from + round_trips; i++) {
+    paused += pause_ns(PAUSE_NS);
     give(&shared->there, (uint32_t)i);
     uint32_t answer = await(&shared->back, (uint32_t)(i - 1));
     if (answer != (uint32_t)i) {
@@ -66,6 +72,7 @@ static void bounce(void* state, int64_t from, int64_t round_trips) {
       exit(1);
     }
   }
+  return paused;
 }
 
 int main(int argc, char** argv) {

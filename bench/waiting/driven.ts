@@ -6,6 +6,10 @@
  *   onMessage: verify, pop, send the next ◄── [ ring, or two over TCP ] ◄── push
  *
  * A timer of the application goes on meanwhile, as the event loop turns; that it does is checked.
+ *
+ * With `park` both sides are to be asleep when a message comes. As who answers at once is answered before he has fallen
+ * asleep, a side waits before it sends a message until the other one sleeps, and for a while more, which is not counted.
+ * That each of them has slept once for each message is checked, too.
  */
 import { Worker } from 'node:worker_threads';
 import { Client, type Connection, type Message } from '../../lib/index.js';
@@ -18,6 +22,10 @@ import { WAYS, type Way } from './ways.js';
 export type Transport = 'inproc' | 'shm' | 'tcp';
 
 const BATCH: Record<Way, number> = { yield: 100, park: 20, 'park-blocking': 20 };
+/** As in limits/futex_wake.c. */
+const PAUSE_MS = 0.05;
+/** Messages after which it is looked whether this side sleeps, as it should. */
+const CHECKED = 1000;
 const TIMER_MS = 10;
 /** After so long without it the timer does not go on, or an answer does not come: a machine may be busy for some time. */
 const PATIENCE_MS = 10_000;
@@ -30,7 +38,7 @@ export function drivenSubject(name: string, transport: Transport, way: Way): Sub
     busyThreads: way === 'yield' ? 2 : 0,
     batch: BATCH[way],
     async start([, far]) {
-      const trips = new DrivenRoundTrip();
+      const trips = way === 'yield' ? new DrivenRoundTrip() : new SleepyRoundTrip();
       const sides = await (transport === 'inproc'
         ? startThreads(trips, [way, String(far)])
         : startPeers(transport, { module: './waiting/echo.js', words: [way, String(far)] }, trips.handlers));
@@ -96,7 +104,7 @@ class DrivenRoundTrip implements RoundTrip {
       if (done) {
         this.#since = null;
         this.#resolve();
-      } else send(connection, this.#sequence);
+      } else this.send(connection, this.#sequence);
     },
     onDisconnect: (_connection: Connection, reason: string): void => {
       this.failed(new Error(`the echo is gone: ${reason}`));
@@ -120,18 +128,17 @@ class DrivenRoundTrip implements RoundTrip {
       if (this.#since - this.#tickedAt > PATIENCE_MS) {
         throw new Error(`a timer of the application did not come for ${PATIENCE_MS} ms`);
       }
-      send((this.#sides as Sides).connection, this.#sequence);
+      this.send((this.#sides as Sides).connection, this.#sequence);
     });
+  }
+
+  protected send(connection: Connection, sequence: number): void {
+    send(connection, sequence);
   }
 
   failed(error: Error): void {
     this.#failure ??= error;
     this.#reject(error);
-  }
-
-  #tick(now: number): void {
-    this.#tickedAt = now;
-    if (this.#since !== null && now - this.#since > PATIENCE_MS) this.failed(noAnswer(this.#sequence));
   }
 
   async stop(): Promise<void> {
@@ -140,5 +147,43 @@ class DrivenRoundTrip implements RoundTrip {
     await this.#sides?.stop();
     this.#sides = null;
     await this.#driven;
+  }
+
+  #tick(now: number): void {
+    this.#tickedAt = now;
+    if (this.#since !== null && now - this.#since > PATIENCE_MS) this.failed(noAnswer(this.#sequence));
+  }
+}
+
+/** The same, with both sides asleep before each message. */
+class SleepyRoundTrip extends DrivenRoundTrip {
+  pausedMs = 0;
+  /** How often this side slept, when it sent last. */
+  #slept = 0;
+  #awake = 0;
+  #sent = 0;
+
+  protected override send(connection: Connection, sequence: number): void {
+    const start = performance.now();
+    if (connection.transport !== 'tcp') this.#watch(connection, start);
+    let now = performance.now();
+    for (const end = now + PAUSE_MS; now < end; ) now = performance.now();
+    this.pausedMs += now - start;
+    super.send(connection, sequence);
+  }
+
+  /** Waits until the other side sleeps, and sees whether this one has slept since the last message. */
+  #watch(connection: Connection, start: number): void {
+    const { segment, role } = connection.open;
+    const other = segment.parking[role === 'client' ? 'server' : 'client'];
+    while (other.parked === 0) {
+      if (performance.now() - start > PATIENCE_MS) throw new Error('the other side does not sleep');
+    }
+    const slept = segment.parking[role].words[1] as number;
+    if (this.#sent++ > 0 && slept === this.#slept) this.#awake++;
+    this.#slept = slept;
+    if (this.#sent > CHECKED && this.#awake > this.#sent / 2) {
+      throw new Error(`this side was awake for ${this.#awake} of ${this.#sent} answers`);
+    }
   }
 }
