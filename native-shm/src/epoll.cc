@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "environment.h"
+#include "loop_watch.h"
 #include "unique_fd.h"
 #include "value.h"
 
@@ -17,6 +18,7 @@ namespace {
 constexpr int64_t kReadable = 1;
 constexpr int64_t kWritable = 2;
 constexpr uint32_t kBroken = 4;
+constexpr int64_t kOnce = 8;
 constexpr size_t kMostEvents =
     256;  // of one wait; those beyond come with the next, as the kernel rotates them
 constexpr size_t kWordsPerEvent = 2;
@@ -38,6 +40,8 @@ struct Epoll {
     return fd.get();
   }
   UniqueFd fd;
+  std::shared_ptr<LoopWatch> watch;  // none while the event loop does not watch
+  bool keeps_loop_alive = true;
 };
 
 napi_value Descriptor(napi_env env, napi_callback_info info) {
@@ -49,12 +53,21 @@ int ToDescriptor(napi_env env, napi_value value) {
   return static_cast<int>(ToInteger(env, value, "fd", 0, std::numeric_limits<int>::max()));
 }
 
+/** What epoll_ctl shall look for. */
+uint32_t ToConditions(napi_env env, napi_value value) {
+  const int64_t interest = ToInteger(env, value, "interest", kReadable, kReadable | kWritable | kOnce);
+  if ((interest & (kReadable | kWritable)) == 0 || (interest & kBroken) != 0) {
+    throw RangeFailure{"interest must be 1, 2 or 3, and 8 more for once, is " + std::to_string(interest)};
+  }
+  return ((interest & kReadable) != 0 ? EPOLLIN : 0U) | ((interest & kWritable) != 0 ? EPOLLOUT : 0U) |
+         ((interest & kOnce) != 0 ? EPOLLONESHOT : 0U);
+}
+
 void Control(napi_env env, const Call<3>& call, int operation) {
   const int fd = ToDescriptor(env, call.arguments[0]);
   const int64_t token = ToInteger(env, call.arguments[1], "token", 0, std::numeric_limits<uint32_t>::max());
-  const int64_t interest = ToInteger(env, call.arguments[2], "interest", kReadable, kReadable | kWritable);
   epoll_event event{};
-  event.events = ((interest & kReadable) != 0 ? EPOLLIN : 0U) | ((interest & kWritable) != 0 ? EPOLLOUT : 0U);
+  event.events = ToConditions(env, call.arguments[2]);
   event.data.u32 = static_cast<uint32_t>(token);
   if (::epoll_ctl(Unwrap<Epoll>(env, call.self).Open("epoll_ctl"), operation, fd, &event) != 0) {
     throw SystemFailure(errno, "epoll_ctl").Detail("descriptor " + std::to_string(fd));
@@ -140,9 +153,43 @@ napi_value Wait(napi_env env, napi_callback_info info) {
   return FromInteger(env, count);
 }
 
+napi_value Watch(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  Epoll& epoll = Unwrap<Epoll>(env, call.self);
+  RequireFunction(env, call.arguments[0], "ready");
+  const int fd = epoll.Open("epoll_ctl");
+  if (epoll.watch)
+    throw SystemFailure(EEXIST, "epoll_ctl").Detail("the event loop watches this epoll already");
+  epoll.watch = LoopWatch::Start(env, fd, call.self, call.arguments[0]);
+  epoll.watch->KeepLoopAlive(epoll.keeps_loop_alive);
+  return nullptr;
+}
+
+void StopWatch(Epoll& epoll) {
+  if (epoll.watch) epoll.watch->Stop();
+  epoll.watch.reset();
+}
+
+napi_value Unwatch(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  StopWatch(Unwrap<Epoll>(env, call.self));
+  return nullptr;
+}
+
+template <bool kKeep>
+napi_value KeepLoopAlive(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  Epoll& epoll = Unwrap<Epoll>(env, call.self);
+  epoll.keeps_loop_alive = kKeep;
+  if (epoll.watch) epoll.watch->KeepLoopAlive(kKeep);
+  return nullptr;
+}
+
 napi_value Close(napi_env env, napi_callback_info info) {
   const Call<1> call(env, info);
-  Unwrap<Epoll>(env, call.self).fd.reset();
+  Epoll& epoll = Unwrap<Epoll>(env, call.self);
+  StopWatch(epoll);
+  epoll.fd.reset();
   return nullptr;
 }
 
@@ -157,8 +204,16 @@ napi_value CreateEpoll(napi_env env, napi_callback_info) {
 
 void DefineEpoll(napi_env env) {
   const napi_property_descriptor properties[] = {
-      Accessor<Descriptor>("fd"), Method<Add>("add"),   Method<Modify>("modify"),
-      Method<Remove>("remove"),   Method<Wait>("wait"), Method<Close>("close"),
+      Accessor<Descriptor>("fd"),
+      Method<Add>("add"),
+      Method<Modify>("modify"),
+      Method<Remove>("remove"),
+      Method<Wait>("wait"),
+      Method<Close>("close"),
+      Method<Watch>("watch"),
+      Method<Unwatch>("unwatch"),
+      Method<KeepLoopAlive<true>>("ref"),
+      Method<KeepLoopAlive<false>>("unref"),
   };
   DefineClass<Epoll>(env, properties, std::size(properties));
 }

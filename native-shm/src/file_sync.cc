@@ -28,12 +28,6 @@ int32_t* ToPendingWord(napi_env env, napi_value done) {
   return word;
 }
 
-void RequireFunction(napi_env env, napi_value value, const char* name) {
-  napi_valuetype type;
-  Check(napi_typeof(env, value, &type));
-  if (type != napi_function) throw TypeFailure{std::string(name) + " must be a function"};
-}
-
 /**
  * One sync on its way. It is made and ends in its JavaScript thread, and between them Execute has it. An
  * environment that ends first waits for its jobs and completes them, before it runs any hook and detaches any

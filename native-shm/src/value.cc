@@ -89,6 +89,12 @@ Bytes ToByteRange(napi_env env, napi_value array, napi_value start, napi_value l
   return {static_cast<uint8_t*>(data) + first, count};
 }
 
+void RequireFunction(napi_env env, napi_value value, const char* name) {
+  napi_valuetype type;
+  Check(napi_typeof(env, value, &type));
+  if (type != napi_function) throw TypeFailure{std::string(name) + " must be a function"};
+}
+
 bool IsUndefined(napi_env env, napi_value value) {
   napi_valuetype type;
   Check(napi_typeof(env, value, &type));

@@ -43,6 +43,9 @@ Bytes ToByteRange(napi_env env, napi_value array, napi_value start, napi_value l
 void* ToElements(napi_env env, napi_value value, napi_typedarray_type type, const char* expected,
                  size_t* length);
 
+/** Throws TypeFailure unless `value` is a function. */
+void RequireFunction(napi_env env, napi_value value, const char* name);
+
 bool IsUndefined(napi_env env, napi_value value);
 
 napi_value FromInteger(napi_env env, int32_t value);

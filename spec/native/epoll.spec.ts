@@ -15,6 +15,7 @@ import {
 const READABLE = 1;
 const WRITABLE = 2;
 const BROKEN = 4;
+const ONCE = 8;
 const FOREVER = -1;
 
 const n = native();
@@ -73,6 +74,19 @@ describe('Epoll', () => {
     expect(ready(FOREVER)).to.deep.equal([[2, WRITABLE]]);
     epoll.remove(near.fd);
     expect(ready()).to.deep.equal([]);
+  });
+
+  it('reports once what was asked for once, until it is armed again', async () => {
+    epoll.add(near.fd, 1, READABLE | WRITABLE | ONCE);
+    expect(ready(FOREVER)).to.deep.equal([[1, WRITABLE]]);
+    far.send(Uint8Array.of(1), 0, 1);
+    far.close();
+    expect(ready(5)).to.deep.equal([]);
+    epoll.modify(near.fd, 2, READABLE | ONCE);
+    expect(ready(FOREVER)).to.deep.equal([[2, READABLE]]);
+    expect(ready()).to.deep.equal([]);
+    epoll.modify(near.fd, 3, READABLE);
+    for (let at = 0; at < 2; at++) expect(ready(FOREVER)).to.deep.equal([[3, READABLE]]);
   });
 
   it('reports a hang-up whatever the interest', () => {
@@ -180,7 +194,7 @@ describe('Epoll', () => {
     expectFailure(() => epoll.add(near.fd, 1, READABLE), { code: 'EEXIST', syscall: 'epoll_ctl' });
     expectFailure(() => epoll.modify(far.fd, 1, READABLE), { code: 'ENOENT', syscall: 'epoll_ctl' });
     expectFailure(() => epoll.remove(far.fd), { code: 'ENOENT', syscall: 'epoll_ctl' });
-    for (const interest of [0, 4, -1, 1.5]) {
+    for (const interest of [0, 4, 5, 8, 12, 16, 17, -1, 1.5]) {
       expect(() => epoll.add(far.fd, 1, interest)).to.throw(RangeError);
     }
     for (const token of [-1, 2 ** 32]) expect(() => epoll.add(far.fd, token, READABLE)).to.throw(RangeError);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
@@ -15,7 +16,7 @@ import {
 } from './support.js';
 
 const COLLECT = `
-  import { readFileSync, readdirSync } from 'node:fs';
+  import { existsSync, readFileSync, readdirSync } from 'node:fs';
   const collect = async () => { for (let at = 0; at < 5; at++) { globalThis.gc(); await new Promise(setImmediate); } };
   const isMapped = () => readFileSync('/proc/self/maps', 'utf8').includes(args.path);
   const descriptors = () => readdirSync('/proc/self/fd').length;
@@ -80,15 +81,41 @@ describe('lifetime of native objects', () => {
     expect(await collected(code, 2)).to.deep.equal(['true', 'false']);
   });
 
-  it('ends with the garbage collector for sockets and epolls', async () => {
+  it('ends with the garbage collector for sockets, epolls and doorbells', async () => {
     const code = `
       say('begun'); // opens the standard output
       const before = descriptors();
-      (() => { for (let at = 0; at < 10; at++) { n.listenTcp('127.0.0.1', 0, 1); n.createEpoll(); } })();
+      const bell = (at) => args.path + '-bell-' + at;
+      (() => {
+        for (let at = 0; at < 10; at++) { n.listenTcp('127.0.0.1', 0, 1); n.createEpoll(); n.createDoorbell(bell(at)); }
+      })();
       say(descriptors() - before);
       while (descriptors() > before) await collect();
-      say('closed');`;
-    expect(await collected(code, 3)).to.deep.equal(['begun', '20', 'closed']);
+      say(Array.from({ length: 10 }, (_, at) => existsSync(bell(at))).includes(true));`;
+    expect(await collected(code, 3)).to.deep.equal(['begun', '30', 'false']);
+  });
+
+  it('lasts for an epoll while the event loop watches it', async () => {
+    const code = `
+      say('begun');
+      const bell = n.createDoorbell(args.path + '-bell');
+      const before = descriptors();
+      let called = false;
+      const ready = function () { called = true; this.close(); }; // knows no epoll
+      (() => {
+        const epoll = n.createEpoll();
+        epoll.add(bell.fd, 1, 1);
+        epoll.watch(ready);
+      })();
+      await collect();
+      say(descriptors() - before);
+      bell.ring(1);
+      while (!called) await collect();
+      say(descriptors() - before);
+      say((() => { const epoll = n.createEpoll(); epoll.watch(ready); epoll.unwatch(); return descriptors() - before; })());
+      while (descriptors() > before) await collect();
+      say('collected');`;
+    expect(await collected(code, 5)).to.deep.equal(['begun', '1', '0', '1', 'collected']);
   });
 
   it('does not unmap twice what was closed and then collected', async () => {
@@ -122,6 +149,11 @@ describe('lifetime of native objects', () => {
       'for (;;) n.exchangeAtExit(words, 1, 5, 6);',
       'for (;;) try { n.connectTcp("no", 1); } catch {}',
       'for (;;) file.lock(0, 1), file.unlock(0, 1);',
+      'for (;;) n.createDoorbell(bell).close();',
+      'for (const own = n.createDoorbell(bell); ; ) own.ring(1), own.answer(new Uint32Array(4));',
+      'epoll.watch(() => {}); n.connectTcp("127.0.0.1", port);',
+      'epoll.watch(() => {}); epoll.unwatch(); for (;;);',
+      'for (let at = 0; at < 50; at++) { const other = n.createEpoll(); other.watch(() => {}); if (at % 2) other.close(); }',
       'setInterval(() => {}, 1000);',
       'process.exit(0);',
       '',
@@ -131,6 +163,7 @@ describe('lifetime of native objects', () => {
       const words = new Int32Array(file.buffer);
       const listener = n.listenTcp('127.0.0.1', 0, 64);
       const port = Number(listener.localAddress().split(':')[1]);
+      const bell = workerData + '-bell';
       globalThis.epoll = n.createEpoll();
       epoll.add(listener.fd, 1, 1);
       parentPort.postMessage('ready');
@@ -148,6 +181,7 @@ describe('lifetime of native objects', () => {
     const before = openDescriptors();
     for (let at = 0; at < 3; at++) await round();
     await until(() => !isMapped(path) && openDescriptors() <= before);
+    expect(existsSync(`${path}-bell`)).to.equal(false);
   });
 
   it('survives that a worker ends while it loads the module', async () => {

@@ -53,6 +53,7 @@ describe('misuse of the native module', () => {
     const [near, far] = await connectedPair();
     const socket = near as unknown as Loose;
     const epoll = native().createEpoll() as unknown as Loose;
+    const doorbell = native().createDoorbell(`${path}-bell`) as unknown as Loose;
     const bytes = new Uint8Array(8);
     const pending = Int32Array.of(-1);
     const cases: [Loose, string, unknown[]][] = [
@@ -78,6 +79,11 @@ describe('misuse of the native module', () => {
       [n, 'syncFolder', []],
       [n, 'syncFolder', ['']],
       [n, 'syncFolder', ['a\0b']],
+      [n, 'createDoorbell', []],
+      [n, 'createDoorbell', ['']],
+      [n, 'createDoorbell', [1]],
+      [n, 'openDoorbell', []],
+      [n, 'openDoorbell', ['a\0b']],
       [n, 'exchangeAtExit', []],
       [n, 'exchangeAtExit', [new Int32Array(1), '0', 0, 0]],
       [file, 'lock', []],
@@ -112,13 +118,21 @@ describe('misuse of the native module', () => {
       [epoll, 'wait', []],
       [epoll, 'wait', [new Int32Array(4), 0]],
       [epoll, 'wait', [new Uint32Array(4)]],
+      [epoll, 'watch', []],
+      [epoll, 'watch', [{}]],
+      [doorbell, 'ring', []],
+      [doorbell, 'ring', ['1']],
+      [doorbell, 'ring', [1n]],
+      [doorbell, 'answer', []],
+      [doorbell, 'answer', [[0]]],
+      [doorbell, 'answer', [new Int32Array(4)]],
     ];
     for (const [receiver, name, args] of cases) {
       expect(() => receiver[name]?.(...args), `${name}(${args.length} arguments)`)
         .to.throw(TypeError)
         .with.property('code', 'ERR_INVALID_ARG_TYPE');
     }
-    for (const object of [file, socket, epoll, far]) (object as { close?(): void }).close?.();
+    for (const object of [file, socket, epoll, doorbell, far]) (object as { close?(): void }).close?.();
   });
 
   it('of ranges throws RangeError and moves no byte', async () => {
@@ -156,9 +170,14 @@ describe('misuse of the native module', () => {
     const [near, far] = await connectedPair();
     const file = native().mapFile(join(newFolder(), 'file'), { create: true, sizeBytes: 64 });
     const bytes = new Uint8Array(file.buffer);
+    const tokens = new Uint32Array(file.buffer);
     file.close();
     expect(() => near.send(bytes, 0, 1)).to.throw(RangeError);
     expect(() => near.receive(bytes, 0, 1)).to.throw(RangeError);
+    const doorbell = native().createDoorbell(join(newFolder(), 'bell'));
+    doorbell.ring(1);
+    expect(() => doorbell.answer(tokens)).to.throw(RangeError);
+    doorbell.close();
     near.close();
     far.close();
   });
@@ -167,13 +186,16 @@ describe('misuse of the native module', () => {
     const [near, far] = await connectedPair();
     const file = native().mapFile(join(newFolder(), 'file'), { create: true, sizeBytes: 64 });
     const epoll = native().createEpoll();
-    const prototypes = [file, near, epoll].map((object) => Object.getPrototypeOf(object));
+    const doorbell = native().createDoorbell(join(newFolder(), 'bell'));
+    const prototypes = [file, near, epoll, doorbell].map((object) => Object.getPrototypeOf(object));
     for (const prototype of prototypes) {
       for (const [name, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
         if (name === 'constructor') continue;
         const method = (value ?? get) as () => unknown;
         const strangers = [undefined, null, 1, {}, prototype, Object.create(prototype), ...STRANGE];
-        const others = [file, near, epoll].filter((object) => Object.getPrototypeOf(object) !== prototype);
+        const others = [file, near, epoll, doorbell].filter(
+          (object) => Object.getPrototypeOf(object) !== prototype,
+        );
         for (const receiver of [...strangers, ...others]) {
           expect(() => Reflect.apply(method, receiver, []), name).to.throw(TypeError);
         }
@@ -193,12 +215,14 @@ describe('misuse of the native module', () => {
     far.close();
     file.close();
     epoll.close();
+    doorbell.close();
   });
 
   it('of every call with every strange value throws or returns, and never crashes', async () => {
     const [near, far] = await connectedPair();
     const file = native().mapFile(join(newFolder(), 'file'), { create: true, sizeBytes: 64 });
     const epoll = native().createEpoll();
+    const doorbell = native().createDoorbell(join(newFolder(), 'bell'));
     // Left out: what would act on descriptors that belong to the test runner, or wait.
     const skipped = new Set([
       'adopt',
@@ -211,7 +235,7 @@ describe('misuse of the native module', () => {
       'wait',
     ]);
     let calls = 0;
-    for (const object of [native(), file, near, epoll]) {
+    for (const object of [native(), file, near, epoll, doorbell]) {
       const prototype = object === native() ? object : Object.getPrototypeOf(object);
       for (const name of Object.getOwnPropertyNames(prototype)) {
         if (skipped.has(name)) continue;
@@ -240,7 +264,7 @@ describe('misuse of the native module', () => {
       }
     }
     expect(calls).to.be.greaterThan(50_000);
-    for (const object of [near, far, file, epoll]) object.close();
+    for (const object of [near, far, file, epoll, doorbell]) object.close();
   });
 
   it('by options whose getters throw passes their error on', () => {
