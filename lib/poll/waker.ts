@@ -14,6 +14,8 @@ export interface Sleeper {
 /** What an event tells of. */
 export const READABLE = 1;
 export const WRITABLE = 2;
+/** The peer sends nothing more. */
+export const ENDED = 4;
 const ONCE = 8;
 
 const BELL_TOKEN = 0;
