@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util';
 
 /** The benchmarks that there are. */
-export const BENCHMARKS = ['rtt', 'durability'] as const;
+export const BENCHMARKS = ['rtt', 'waiting', 'scale', 'durability'] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
 export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]
 
 benchmarks
   rtt          round trips of mixed small messages: our transports, their floors, and peers
+  waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
+  scale        round trips of one connection alone, and beside many idle ones
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync
 
 options

@@ -12,6 +12,9 @@ export interface TemporaryFolder {
   remove(): void;
 }
 
+/** A parent for folders of memory that processes share: it has no disk behind it. */
+export const SHARED_MEMORY = '/dev/shm';
+
 const pending = new Set<() => void>();
 
 /** Ends this process, and with it all that is registered, when it is interrupted. */

@@ -14,6 +14,7 @@ const PROGRAMS: Record<Limit, { readonly source: string; readonly flags: readonl
   'core-to-core': { source: 'core_to_core.c', flags: [] },
   'core-to-core-one-word': { source: 'core_to_core.c', flags: ['-DONE_WORD'] },
   'tcp-loopback': { source: 'tcp_loopback.c', flags: [] },
+  'futex-wake': { source: 'futex_wake.c', flags: [] },
 };
 
 export interface LimitProbe {

@@ -11,9 +11,15 @@ import { describeEnvironment } from './environment.js';
 import { compileLimits } from './limitPrograms.js';
 import { canPin } from './pinning.js';
 import { Progress } from './progress.js';
-import type { Report } from './report.js';
+import type { Outcome, Report } from './report.js';
+import type { RoundsSettings } from './rounds.js';
 import { runRtt } from './rtt.js';
+import { runScale } from './scale/run.js';
 import { formatReport } from './table.js';
+import { runWaiting } from './waiting/run.js';
+
+/** The benchmarks of round trips, which have floors in C, and two processors that they are pinned to. */
+const ROUND_TRIPS = { rtt: runRtt, waiting: runWaiting, scale: runScale } as const;
 
 const FAILED = 1;
 const MISUSE = 2;
@@ -41,17 +47,23 @@ async function run(request: RunRequest): Promise<Report> {
   // A report that cannot be written is better known before it is measured.
   if (json !== undefined && json !== '-') accessSync(dirname(resolve(json)), constants.W_OK);
   const progress = new Progress(process.stderr);
-  const report = await (benchmark === 'rtt' ? rtt(request, progress) : durability(request, progress));
+  const report = await (benchmark === 'durability'
+    ? durability(request, progress)
+    : roundTrips(request, ROUND_TRIPS[benchmark], progress));
   progress.end();
   return report;
 }
 
-async function rtt({ benchmark, quick }: RunRequest, progress: Progress): Promise<Report> {
+async function roundTrips(
+  { benchmark, quick }: RunRequest,
+  measure: (quick: boolean, settings: RoundsSettings) => Promise<Outcome>,
+  progress: Progress,
+): Promise<Report> {
   const available = allowedCpus();
   const cpus = choosePair(available);
   const compiler = await compileLimits();
   const environment = describeEnvironment({ benchmark, quick, compiler, cpus, pinned: canPin() });
-  const outcome = await runRtt({ quick, cpus, cores: available.length, progress });
+  const outcome = await measure(quick, { cpus, cores: available.length, progress });
   return { environment, ...outcome };
 }
 

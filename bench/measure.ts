@@ -41,7 +41,10 @@ export async function measure(
   batch: number,
   effort: Effort,
 ): Promise<Measurement> {
-  const samples = await timeBatches(name, started, batch, effort);
+  const samples =
+    started.pausedMs === undefined
+      ? await timeBatches(name, started, batch, effort)
+      : await timeAwaited(started, batch, effort);
   const single = emptyHistogram();
   if (started.asynchronous) await timeSingleAwaited(started, effort.singleMs, single);
   else timeSingle(started, effort.singleMs, single);
@@ -89,7 +92,8 @@ async function timeBatches(
   return result.latency.samples.map((ms) => (ms * NS_PER_MS) / batch);
 }
 
-function timeSingle(started: RoundTrip, forMs: number, into: Histogram): void {
+/** Single round trips for so long, of a subject that is not asynchronous. */
+export function timeSingle(started: RoundTrip, forMs: number, into: Histogram): void {
   const end = performance.now() + forMs;
   for (let before = 0, i = 0; before < end; i++) {
     if (i % SINGLES_BETWEEN === 0) started.between?.();
@@ -104,7 +108,27 @@ async function timeSingleAwaited(started: RoundTrip, forMs: number, into: Histog
   for (let before = 0, i = 0; before < end; i++) {
     if (i % SINGLES_BETWEEN === 0) started.between?.();
     before = performance.now();
-    await started.roundTrips(1);
-    into.recordValue(Math.round((performance.now() - before) * NS_PER_MS));
+    into.recordValue(Math.round((await elapsedMs(started, 1)) * NS_PER_MS));
   }
+}
+
+/** Batches of what pauses: tinybench would count the pauses, and has sorted its samples when one sees them. */
+async function timeAwaited(started: RoundTrip, batch: number, effort: Effort): Promise<number[]> {
+  const samples: number[] = [];
+  const begin = performance.now() + effort.warmUpMs;
+  while (performance.now() < begin) await elapsedMs(started, batch);
+  const end = performance.now() + effort.batchesMs;
+  while (performance.now() < end || samples.length < MIN_BATCHES) {
+    started.between?.();
+    samples.push(((await elapsedMs(started, batch)) * NS_PER_MS) / batch);
+  }
+  return samples;
+}
+
+/** Time of some round trips, without their pauses. */
+async function elapsedMs(started: RoundTrip, count: number): Promise<number> {
+  const pausedMs = started.pausedMs ?? 0;
+  const before = performance.now();
+  await started.roundTrips(count);
+  return performance.now() - before - ((started.pausedMs ?? 0) - pausedMs);
 }

@@ -3,19 +3,26 @@ import type { Histogram } from 'hdr-histogram-js';
 import type { Environment } from './environment.js';
 import { median, type Summary, summarize } from './statistics.js';
 
-export interface Report {
-  readonly environment: Environment;
+/** What a benchmark has found. */
+export interface Outcome {
   readonly results: readonly Result[];
   /** What could not be measured, and why. */
   readonly failed: readonly Failure[];
   readonly warnings: readonly string[];
 }
 
+export interface Report extends Outcome {
+  readonly environment: Environment;
+}
+
+/** Nanoseconds, per cent of one processor, bytes. */
+export type Unit = 'ns' | '%' | 'B';
+
 /** `mean` to `max` are those of the samples: each is the mean time of `batch` round trips, messages or flushes. */
 export interface Result extends Summary {
   readonly name: string;
-  readonly unit: 'ns';
-  /** Round trips, messages or flushes that were timed. */
+  readonly unit: Unit;
+  /** Round trips, messages or flushes that were timed; of what is not timed, the samples. */
   readonly n: number;
   /** How many of them make a sample. */
   readonly batch: number;
@@ -27,6 +34,10 @@ export interface Result extends Summary {
   readonly ratio?: Ratio;
   /** The same, compared with a floor that waits in the event loop as this does. */
   readonly awaitedRatio?: Ratio;
+  /** The same, compared round by round with what Node itself has. */
+  readonly peerRatio?: Ratio;
+  /** With idle connections beside it: compared, turn by turn, with the same alone. */
+  readonly aloneRatio?: Ratio;
   /** Of what moves one way. */
   readonly rate?: Rate;
   /** Single round trips, each with one reading of the clock (`clock`) in it. */
@@ -62,14 +73,19 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** Makes a result of the samples of its slices. Times are kept to a tenth of a nanosecond. */
-export function makeResult(name: string, batch: number, slices: readonly (readonly number[])[]): Result {
+/** Makes a result of the samples of its slices. Times are kept to a tenth of a nanosecond, shares to a thousandth. */
+export function makeResult(
+  name: string,
+  batch: number,
+  slices: readonly (readonly number[])[],
+  unit: Unit = 'ns',
+): Result {
   const samples = slices.flat();
   return {
     name,
-    unit: 'ns',
+    unit,
     n: samples.length * batch,
-    ...tenths(summarize(samples)),
+    ...rounded(summarize(samples), unit === '%' ? 1000 : 10),
     batch,
     samples: samples.length,
     slices: slices.length,
@@ -80,13 +96,16 @@ export function makeSingle(histogram: Histogram, clock: number): Single {
   return {
     n: histogram.totalCount,
     clock: tenth(clock),
-    ...tenths({
-      mean: histogram.mean,
-      p50: histogram.getValueAtPercentile(50),
-      p99: histogram.getValueAtPercentile(99),
-      p999: histogram.getValueAtPercentile(99.9),
-      max: histogram.maxValue,
-    }),
+    ...rounded(
+      {
+        mean: histogram.mean,
+        p50: histogram.getValueAtPercentile(50),
+        p99: histogram.getValueAtPercentile(99),
+        p999: histogram.getValueAtPercentile(99.9),
+        max: histogram.maxValue,
+      },
+      10,
+    ),
   };
 }
 
@@ -114,7 +133,7 @@ export function makeRatio(
   slices: readonly { readonly subject: Centre; readonly probes: readonly Centre[] }[],
 ): Ratio {
   const ratio = (field: keyof Centre): number =>
-    hundredth(
+    significant(
       median(
         slices.map(({ subject, probes }) => {
           const floor = probes.reduce((sum, probe) => sum + probe[field], 0) / probes.length;
@@ -125,14 +144,16 @@ export function makeRatio(
   return { to, mean: ratio('mean'), p50: ratio('p50') };
 }
 
-function tenths({ mean, p50, p99, p999, max }: Summary): Summary {
-  return { mean: tenth(mean), p50: tenth(p50), p99: tenth(p99), p999: tenth(p999), max: tenth(max) };
+function rounded({ mean, p50, p99, p999, max }: Summary, parts: number): Summary {
+  const round = (value: number): number => Math.round(value * parts) / parts;
+  return { mean: round(mean), p50: round(p50), p99: round(p99), p999: round(p999), max: round(max) };
 }
 
 function tenth(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function hundredth(value: number): number {
-  return Math.round(value * 100) / 100;
+/** Hundredths, and below one three digits. */
+function significant(ratio: number): number {
+  return ratio < 1 ? Number(ratio.toPrecision(3)) : Math.round(ratio * 100) / 100;
 }

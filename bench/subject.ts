@@ -4,7 +4,7 @@
  */
 
 /** The floors; each is a program in `limits/`, which says what it is. */
-export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'] as const;
+export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback', 'futex-wake'] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** Which processor the measuring side is to run on, and which the echo. */
@@ -39,6 +39,11 @@ export interface RoundTrip {
    * is gone.
    */
   roundTrips(count: number): void | Promise<void>;
+  /**
+   * Milliseconds that the round trips so far have waited before messages, until all were asleep: no part of what they
+   * took. Left out where they do not.
+   */
+  readonly pausedMs?: number;
   /** What must happen now and then but is no part of a round trip (heartbeats). Called between batches, untimed. */
   between?(): void;
   /** Ends the echo and leaves nothing behind. Twice is harmless. */

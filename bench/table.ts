@@ -1,9 +1,29 @@
 /** A report as text for a terminal. */
+import type { Benchmark } from './arguments.js';
 import type { Environment } from './environment.js';
-import type { Report, Result } from './report.js';
+import type { Ratio, Report, Result } from './report.js';
 
 const TIMES_HEAD = ['mean', 'p50', 'p99', 'p99.9', 'max'];
 const BATCH_HEAD = ['batches, mean round trip', ...TIMES_HEAD, 'mean/floor', 'p50/floor', 'n'];
+const PEER_HEAD = [
+  'batches, mean round trip',
+  ...TIMES_HEAD,
+  'mean/floor',
+  'p50/floor',
+  'mean/port',
+  'p50/port',
+  'n',
+];
+const ALONE_HEAD = [
+  'batches, mean round trip',
+  ...TIMES_HEAD,
+  'mean/floor',
+  'p50/floor',
+  'mean/alone',
+  'p50/alone',
+  'n',
+];
+const IDLE_HEAD = ['idle connections', 'mean', 'p50', 'max', 'n'];
 const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
 const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
@@ -13,7 +33,7 @@ export function formatReport({ environment, results, failed, warnings }: Report)
   const lines = [
     `tcpshm ${version} ${benchmark}${quick ? ' (quick)' : ''}, node ${node} (V8 ${v8}), ${kernel}`,
     `${cpu}, ${cores} cores, ${placement(environment)}`,
-    ...(benchmark === 'durability' ? durabilityTables(results) : rttTables(results)),
+    ...TABLES[benchmark](results),
   ];
   for (const { name, reason } of failed) lines.push('', `not measured: ${name}: ${reason}`);
   for (const warning of warnings) lines.push('', `warning: ${warning}`);
@@ -33,13 +53,36 @@ function placement({ cpus, pinned, disk }: Environment): string {
   return `${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}${where}`;
 }
 
-function rttTables(results: readonly Result[]): string[] {
-  return [
-    '',
-    ...table(BATCH_HEAD, results.map(batchRow)),
-    '',
-    ...table(SINGLE_HEAD, results.flatMap(singleRow)),
-  ];
+const TABLES: Record<Benchmark, (results: readonly Result[]) => string[]> = {
+  rtt: (results) => roundTripTables(BATCH_HEAD, results.map(batchRow), results),
+  waiting: (results) => {
+    const trips = results.filter(({ unit }) => unit === 'ns');
+    const idle = results.filter(({ unit }) => unit !== 'ns');
+    return [
+      ...roundTripTables(
+        PEER_HEAD,
+        trips.map((result) => comparedRow(result, result.peerRatio)),
+        trips,
+      ),
+      '',
+      ...table(IDLE_HEAD, idle.map(idleRow)),
+    ];
+  },
+  scale: (results) =>
+    roundTripTables(
+      ALONE_HEAD,
+      results.map((result) => comparedRow(result, result.aloneRatio)),
+      results,
+    ),
+  durability: durabilityTables,
+};
+
+function roundTripTables(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  results: readonly Result[],
+): string[] {
+  return ['', ...table(head, rows), '', ...table(SINGLE_HEAD, results.flatMap(singleRow))];
 }
 
 function durabilityTables(results: readonly Result[]): string[] {
@@ -48,14 +91,31 @@ function durabilityTables(results: readonly Result[]): string[] {
 }
 
 function batchRow(result: Result): string[] {
-  const { name, ratio, n, unsettled } = result;
+  const { ratio, n } = result;
   return [
-    unsettled ? `${name} (unsettled)` : name,
+    nameOf(result),
     ...times(result),
     multiple(ratio?.mean),
     multiple(ratio?.p50),
     n.toLocaleString('en'),
   ];
+}
+
+/** The same with one more comparison. */
+function comparedRow(result: Result, other: Ratio | undefined): string[] {
+  const cells = batchRow(result);
+  return [...cells.slice(0, -1), multiple(other?.mean), multiple(other?.p50), ...cells.slice(-1)];
+}
+
+function idleRow(result: Result): string[] {
+  const { mean, p50, max, unit, n } = result;
+  const shown = (value: number): string =>
+    unit === 'B' ? `${(value / 1024).toFixed(1)} KiB` : `${value.toFixed(2)} ${unit}`;
+  return [nameOf(result), ...[mean, p50, max].map(shown), n.toLocaleString('en')];
+}
+
+function nameOf({ name, unsettled }: Result): string {
+  return unsettled ? `${name} (unsettled)` : name;
 }
 
 function singleRow({ name, single }: Result): string[][] {
@@ -87,7 +147,8 @@ function times({
 }
 
 function multiple(ratio: number | undefined): string {
-  return ratio === undefined ? '' : ratio.toFixed(2);
+  if (ratio === undefined) return '';
+  return ratio < 0.5 ? `1/${(1 / ratio).toFixed(1)}` : ratio.toFixed(2);
 }
 
 /** The first column to the left, the others to the right, each as wide as its widest cell. */

@@ -4,7 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { type Connection, type DurabilityLevel, type Message, Server } from '../../lib/index.js';
-import { announce, onStop } from '../echoProcess.js';
+import { announce, onStop } from '../child.js';
 import { Tally } from './burst.js';
 import { writtenBytes } from './fileSystem.js';
 

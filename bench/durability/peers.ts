@@ -1,8 +1,8 @@
 /** A Client in this process, logged in to the Server of `burstServer.ts`, each with its journal in a folder on a disk. */
 import { performance } from 'node:perf_hooks';
 import { Client, type Connection, type DurabilityLevel } from '../../lib/index.js';
+import { type Child, startChild } from '../child.js';
 import { temporaryFolder } from '../cleanup.js';
-import { type EchoProcess, startEchoProcess } from '../echoProcess.js';
 import { noAnswer } from '../subjects/exchange.js';
 import { Tally } from './burst.js';
 
@@ -35,7 +35,7 @@ export async function startPeers(settings: PeersSettings): Promise<Peers> {
   const { durability, serverDurability, pace, burst, capacityBytes } = settings;
   const [folder, serverFolder] = [temporaryFolder(settings.directory), temporaryFolder(settings.directory)];
   const client = new Client({ name: 'bench', directory: folder.path, durability });
-  let server: EchoProcess | null = null;
+  let server: Child | null = null;
   const stop = async (): Promise<void> => {
     await client.close();
     await server?.stop();
@@ -44,7 +44,7 @@ export async function startPeers(settings: PeersSettings): Promise<Peers> {
   };
   try {
     const words = [serverDurability, pace, String(burst), String(capacityBytes), serverFolder.path];
-    server = await startEchoProcess('./durability/burstServer.js', words);
+    server = await startChild('./durability/burstServer.js', words);
     const connection = await client.connect({ port: server.port, transport: 'tcp' });
     const tally = new Tally();
     return { client, connection, tally, finishBurst: () => finishBurst(client, connection, tally), stop };

@@ -4,7 +4,7 @@
  */
 import type { DurabilityLevel } from '../../lib/index.js';
 import type { Progress } from '../progress.js';
-import { type Failure, makeRate, makeRatio, makeResult, type Result } from '../report.js';
+import { type Failure, makeRate, makeRatio, makeResult, type Outcome, type Result } from '../report.js';
 import { summarize } from '../statistics.js';
 import { type FlushEffort, type FlushSlice, measureFlush } from './flush.js';
 import { measureThroughput, type Throughput, type ThroughputEffort } from './throughput.js';
@@ -15,12 +15,6 @@ export interface DurabilitySettings {
   readonly directory: string;
   readonly cores: number;
   readonly progress: Progress;
-}
-
-export interface DurabilityOutcome {
-  readonly results: readonly Result[];
-  readonly failed: readonly Failure[];
-  readonly warnings: readonly string[];
 }
 
 interface Plan extends ThroughputEffort, FlushEffort {
@@ -86,7 +80,7 @@ class Subject<T> {
   }
 }
 
-export async function runDurability(settings: DurabilitySettings): Promise<DurabilityOutcome> {
+export async function runDurability(settings: DurabilitySettings): Promise<Outcome> {
   const { quick, directory, cores, progress } = settings;
   const plan = quick ? QUICK : FULL;
   const startedMs = performance.now();

@@ -49,7 +49,7 @@ static void* echo(void* argument) {
   }
 }
 
-static void bounce(void* state, int64_t from, int64_t round_trips) {
+static int64_t bounce(void* state, int64_t from, int64_t round_trips) {
   Shared* shared = state;
   uint64_t number = (uint64_t)from * 2;
   for (int64_t i = 0; i < round_trips; i++) {
@@ -60,6 +60,7 @@ static void bounce(void* state, int64_t from, int64_t round_trips) {
     while (atomic_load_explicit(&shared->back, memory_order_acquire) != number) {
     }
   }
+  return 0;
 }
 
 int main(int argc, char** argv) {

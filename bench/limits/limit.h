@@ -84,8 +84,17 @@ static int64_t now_ns(void) {
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-// Makes `round_trips` round trips, of which the first has the sequence number `from`.
-typedef void (*Batch)(void* state, int64_t from, int64_t round_trips);
+// Polls the clock for so long, and returns for how long it was.
+static inline int64_t pause_ns(int64_t least) {
+  int64_t start = now_ns();
+  int64_t now = start;
+  while (now - start < least) now = now_ns();
+  return now - start;
+}
+
+// Makes `round_trips` round trips, of which the first has the sequence number `from`. Returns the nanoseconds of
+// them that do not count.
+typedef int64_t (*Batch)(void* state, int64_t from, int64_t round_trips);
 
 // Runs the plan and prints {"batch":…,"samplesNs":[…]}, one sample per batch: its mean round trip.
 static void measure(const Plan* plan, Batch batch, void* state) {
@@ -97,9 +106,9 @@ static void measure(const Plan* plan, Batch batch, void* state) {
   for (int64_t i = -WARM_UP_BATCHES; i < plan->batches; i++) {
     int64_t before = now_ns();
     if (count > 0 && before - start > plan->limit_ms * 1000000) break;
-    batch(state, sequence, plan->round_trips);
+    int64_t paused = batch(state, sequence, plan->round_trips);
     sequence += plan->round_trips;
-    if (i >= 0) samples[count++] = (double)(now_ns() - before) / (double)plan->round_trips;
+    if (i >= 0) samples[count++] = (double)(now_ns() - before - paused) / (double)plan->round_trips;
   }
   printf("{\"batch\":%lld,\"samplesNs\":[", (long long)plan->round_trips);
   for (int64_t i = 0; i < count; i++) printf(i == 0 ? "%.2f" : ",%.2f", samples[i]);

@@ -90,7 +90,7 @@ static void* echo(void* argument) {
   }
 }
 
-static void bounce(void* state, int64_t from, int64_t round_trips) {
+static int64_t bounce(void* state, int64_t from, int64_t round_trips) {
   int fd = *(int*)state;
   char sent[MAX_SIZE];
   char received[MAX_SIZE];
@@ -104,6 +104,7 @@ static void bounce(void* state, int64_t from, int64_t round_trips) {
       exit(1);
     }
   }
+  return 0;
 }
 
 int main(int argc, char** argv) {

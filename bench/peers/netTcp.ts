@@ -7,7 +7,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { type EchoProcess, startEchoProcess } from '../echoProcess.js';
+import { type Child, startChild } from '../child.js';
 import { HEADER_BYTES, MESSAGE_BYTES, payloadBytes } from '../mix.js';
 import type { Subject } from '../subject.js';
 import { AwaitedRoundTrip } from './awaited.js';
@@ -18,7 +18,7 @@ export const subject: Subject = {
   busyThreads: 0,
   batch: 100,
   async start([, far]) {
-    const echo = await startEchoProcess('./peers/netTcpEcho.js', [String(far)]);
+    const echo = await startChild('./peers/netTcpEcho.js', [String(far)]);
     try {
       const socket = connect({ host: '127.0.0.1', port: echo.port, noDelay: true });
       await once(socket, 'connect');
@@ -32,12 +32,12 @@ export const subject: Subject = {
 
 class NetTcpRoundTrip extends AwaitedRoundTrip {
   readonly #socket: Socket;
-  readonly #echo: EchoProcess;
+  readonly #echo: Child;
   readonly #received = new Uint8Array(Math.max(...MESSAGE_BYTES));
   readonly #receivedView = new DataView(this.#received.buffer);
   #receivedBytes = 0;
 
-  constructor(socket: Socket, echo: EchoProcess) {
+  constructor(socket: Socket, echo: Child) {
     super();
     this.#socket = socket;
     this.#echo = echo;

@@ -1,6 +1,6 @@
 /** The child process of `netTcp.ts`: writes back what it gets. */
 import { type AddressInfo, createServer } from 'node:net';
-import { announce, onStop } from '../echoProcess.js';
+import { announce, onStop } from '../child.js';
 import { pinThread } from '../pinning.js';
 
 const server = createServer({ noDelay: true }, (socket) => {

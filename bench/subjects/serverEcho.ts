@@ -4,7 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { Server } from '../../lib/index.js';
-import { announce, onStop } from '../echoProcess.js';
+import { announce, onStop } from '../child.js';
 import { pinThread } from '../pinning.js';
 import { answer } from './exchange.js';
 

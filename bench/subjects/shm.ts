@@ -7,7 +7,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { RoundTrip, Subject } from '../subject.js';
-import { type Peers, startPeers } from './peers.js';
+import { type Peers, polledEcho, startPeers } from './peers.js';
 import { SharedRoundTrip } from './sharedRoundTrip.js';
 
 export const subject: Subject = {
@@ -16,11 +16,11 @@ export const subject: Subject = {
   busyThreads: 2,
   batch: 1000,
   async start([, far]) {
-    return new ShmRoundTrip(await startPeers('shm', far));
+    return new ShmRoundTrip(await startPeers('shm', polledEcho('shm', far)));
   },
 };
 
-class ShmRoundTrip extends SharedRoundTrip implements RoundTrip {
+export class ShmRoundTrip extends SharedRoundTrip implements RoundTrip {
   readonly #peers: Peers;
 
   constructor(peers: Peers) {

@@ -9,7 +9,7 @@
 import { performance } from 'node:perf_hooks';
 import type { RoundTrip, Subject } from '../subject.js';
 import { noAnswer, send, take } from './exchange.js';
-import { type Peers, startPeers } from './peers.js';
+import { type Peers, polledEcho, startPeers } from './peers.js';
 
 /** Some seconds of asking the socket. */
 const MAX_POLLS = 2 ** 24;
@@ -20,11 +20,11 @@ export const subject: Subject = {
   busyThreads: 2,
   batch: 100,
   async start([, far]) {
-    return new TcpRoundTrip(await startPeers('tcp', far));
+    return new TcpRoundTrip(await startPeers('tcp', polledEcho('tcp', far)));
   },
 };
 
-class TcpRoundTrip implements RoundTrip {
+export class TcpRoundTrip implements RoundTrip {
   readonly asynchronous = false;
   readonly #peers: Peers;
   #sequence = 0;

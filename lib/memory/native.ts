@@ -95,15 +95,16 @@ export interface NativeSocket extends ByteStream {
 export interface Epoll {
   readonly fd: number;
   /**
-   * `interest`: 1 readable, 2 writable, 3 both; and 8 more for once: after an event the descriptor is silent, about
-   * errors and hang-ups too, until `modify` arms it again. `token` (u32) comes back with each event.
+   * `interest`: 1 readable, 2 writable, 4 the peer's end (it will send nothing more), or a sum of these; and 8 more for
+   * once: after an event the descriptor is silent, about errors and hang-ups too, until `modify` arms it again. `token`
+   * (u32) comes back with each event.
    */
   add(fd: number, token: number, interest: number): void;
   modify(fd: number, token: number, interest: number): void;
   remove(fd: number): void;
   /**
    * Waits (-1 forever, 0 not at all) and writes pairs {token, readiness} into `events`; readiness has the bits of
-   * `interest` and 4 for error or hang-up. Returns the number of pairs. EINTR returns 0. Blocks the thread, but
+   * `interest`, and 4 for error or hang-up in any case. Returns the number of pairs. EINTR returns 0. Blocks the thread, but
    * not its end: it looks every half second whether the thread is being terminated.
    */
   wait(events: Uint32Array, timeoutMs: number): number;

@@ -51,22 +51,37 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
   signal?.addEventListener('abort', wake);
   try {
     let polls = 0;
+    /** Of the event loop; and whether something has moved since, of which its turn may make something. */
+    let turnedAt = performance.now();
+    let fresh = true;
     while (!stopped()) {
       const now = performance.now();
-      subject.pollControl(now);
       let moved = false;
+      // Messages first: who was woken was woken for them.
       for (let i = 0; i < POLLS_PER_CLOCK && !subject.closed; i++) {
+        polls++;
         if (subject.pollMessages(now)) moved = true;
+        else if (idling.hasty) break;
       }
       if (stopped()) return;
-      polls += POLLS_PER_CLOCK;
+      subject.pollControl(now);
+      if (stopped()) return;
+      if (moved) fresh = true;
       const idle = idling.next(moved, now);
-      if (idle === 'busy' || (idle === 'spin' && polls < POLLS_PER_TURN)) continue;
+      if (idle === 'busy' || (idle !== 'park' && polls < POLLS_PER_TURN)) continue;
       polls = 0;
-      const ms = idle === 'park' ? subject.park(now) : 0;
-      if (ms > 0 && blocking) waker.block(Math.min(ms, BLOCK_MS));
-      if (ms > 0 && !blocking) await waker.sleep(ms, subject.alive);
-      else await nextTurn();
+      if (idle === 'park' && !(blocking && fresh)) {
+        const ms = subject.park(now);
+        if (ms > 0 && !blocking) {
+          await waker.sleep(ms, subject.alive);
+          continue;
+        }
+        const woken = ms > 0 && waker.block(Math.min(ms, BLOCK_MS));
+        if (woken && now - turnedAt < BLOCK_MS) continue;
+      }
+      await nextTurn();
+      turnedAt = performance.now();
+      fresh = false;
     }
   } finally {
     signal?.removeEventListener('abort', wake);

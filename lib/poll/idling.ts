@@ -8,7 +8,7 @@ import { checkOptions, choice } from '../options.js';
  *   drives: the lowest latency, for a thread of its own;
  * - `yield` polls some hundred times, then lets the event loop turn;
  * - `backoff` (the default) polls for a while, lets the event loop turn for a while, then sleeps;
- * - `park` sleeps at once.
+ * - `park` sleeps as soon as a poll finds nothing.
  *
  * Who sleeps is woken by the next message; a sleeping processor takes about 50 µs for that.
  */
@@ -42,11 +42,16 @@ export class Idling {
     this.#yieldMs = time(given.yieldMs, 'idle.yieldMs', 1);
   }
 
+  /** Whether a poll in which nothing moves is enough to know. */
+  get hasty(): boolean {
+    return this.#strategy === 'park';
+  }
+
   /** What to do after some polls. `now` in milliseconds. */
   next(moved: boolean, now: number): Idle {
     if (this.#strategy === 'busy' || this.#strategy === 'yield') return this.#strategy;
+    if (this.#strategy === 'park') return moved ? 'spin' : 'park';
     if (moved || Number.isNaN(this.#movedAt)) this.#movedAt = now;
-    if (this.#strategy === 'park') return moved ? 'yield' : 'park';
     const idleMs = now - this.#movedAt;
     if (idleMs < this.#spinMs) return 'spin';
     return idleMs < this.#spinMs + this.#yieldMs ? 'yield' : 'park';

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection.js';
-import { READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
+import { ENDED, READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
 
 /** What a group polls together: the queues of shared memory, or sockets. */
 export type GroupKind = 'shm' | 'tcp';
@@ -97,12 +97,9 @@ export class Member implements Sleeper {
     if (wire === null) return true;
     if (wire.fd === undefined) return wire.onStir !== undefined;
     if (!this.#waker.hears) return false;
-    this.#waker.listen(
-      wire.fd,
-      this.#token,
-      sending ? READABLE | WRITABLE : READABLE,
-      this.#listened === wire.fd,
-    );
+    // Beside shared memory a socket tells of the peer's end. Its heartbeats are for the next look, and wake nobody.
+    const interest = this.kind === 'shm' ? ENDED : sending ? READABLE | WRITABLE : READABLE;
+    this.#waker.listen(wire.fd, this.#token, interest, this.#listened === wire.fd);
     this.#listened = wire.fd;
     return true;
   }

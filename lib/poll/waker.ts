@@ -14,6 +14,8 @@ export interface Sleeper {
 /** What an event tells of. */
 export const READABLE = 1;
 export const WRITABLE = 2;
+/** The peer sends nothing more. */
+export const ENDED = 4;
 const ONCE = 8;
 
 const BELL_TOKEN = 0;
@@ -77,7 +79,8 @@ export class Waker {
       const path = join(this.#folder, `${process.pid}-${Date.now().toString(36)}-${serial++}${SUFFIX}`);
       if (native === null || path.length > MAX_BELL_PATH) return null;
       ensureFolder(this.#folder);
-      removeDeadBells(this.#folder);
+      if (!swept.has(this.#folder)) removeDeadBells(this.#folder);
+      swept.add(this.#folder);
       this.#bell = native.createDoorbell(path);
       this.#epoll.add(this.#bell.fd, BELL_TOKEN, READABLE);
     }
@@ -126,10 +129,15 @@ export class Waker {
     if (!this.#closed) this.take();
   }
 
-  /** The same, with the whole thread. */
-  block(ms: number): void {
-    if (this.#epoll === null) Atomics.wait(NOTHING, 0, 0, ms);
-    else this.#stir(this.#epoll.wait(this.#events, Math.ceil(ms)));
+  /** The same, with the whole thread. False if nothing came. */
+  block(ms: number): boolean {
+    if (this.#epoll === null) {
+      Atomics.wait(NOTHING, 0, 0, ms);
+      return false;
+    }
+    const count = this.#epoll.wait(this.#events, Math.ceil(ms));
+    this.#stir(count);
+    return count > 0;
   }
 
   /** Closes bell and epoll. Twice is harmless. */
@@ -172,17 +180,17 @@ export class Waker {
   }
 }
 
+/** Folders that this thread has looked through: once, as there may be a bell for each of a thousand clients. */
+const swept = new Set<string>();
+
 /** Removes the doorbells of processes that were killed. Their names begin with their processes' ids. */
 function removeDeadBells(folder: string): void {
+  const dead = new Map<number, boolean>([[process.pid, false]]);
   for (const name of readdirSync(folder)) {
     const processId = name.endsWith(SUFFIX) ? Number.parseInt(name, 10) : 0;
     if (!(processId > 0)) continue;
-    try {
-      process.kill(processId, 0);
-      continue;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') continue;
-    }
+    if (!dead.has(processId)) dead.set(processId, isDead(processId));
+    if (!dead.get(processId)) continue;
     try {
       const path = join(folder, name);
       const bell = nativeOrNull()?.openDoorbell(path);
@@ -192,6 +200,15 @@ function removeDeadBells(folder: string): void {
     } catch {
       // Another kind of file, or another one's.
     }
+  }
+}
+
+function isDead(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

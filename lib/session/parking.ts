@@ -22,6 +22,7 @@ const TOKEN = PARKINGS + 1;
 const WORDS = TOKEN + 1;
 /** Longest path of a doorbell, in bytes. */
 export const MAX_BELL_PATH = 76;
+const PATH_WORDS = MAX_BELL_PATH / 4;
 
 /** What wakes somebody: the path of his doorbell, and the token that tells him why. */
 export interface Bell {
@@ -33,11 +34,16 @@ export interface Bell {
 export class ParkingPlace {
   /** The first element is the number of the parking, 0 while the side is awake. */
   readonly words: Int32Array;
-  readonly #path: Buffer;
+  readonly #path: Int32Array;
+  /** The path as it was last read, and what its bytes were: reading it is much of what waking costs this thread. */
+  #read = '';
+  readonly #readFrom = new Int32Array(PATH_WORDS);
+  /** The path as it was last written. */
+  #written = '';
 
   constructor(buffer: ArrayBufferLike, offset: number) {
     this.words = new Int32Array(buffer, offset, WORDS);
-    this.#path = Buffer.from(buffer as ArrayBuffer, offset + WORDS * 4, MAX_BELL_PATH);
+    this.#path = new Int32Array(buffer, offset + this.words.byteLength, PATH_WORDS);
   }
 
   /** Number of the parking, 0 while the side is awake. */
@@ -47,17 +53,24 @@ export class ParkingPlace {
 
   /** What wakes who is parked here. From a peer that lies it is anything. */
   get bell(): Bell {
-    return {
-      path: this.#path.toString('latin1').replace(/\0.*$/s, ''),
-      token: (this.words[TOKEN] as number) >>> 0,
-    };
+    let same = true;
+    for (let i = 0; i < PATH_WORDS; i++) {
+      const word = this.#path[i] as number;
+      if (word !== this.#readFrom[i]) same = false;
+      this.#readFrom[i] = word;
+    }
+    if (!same) this.#read = Buffer.from(this.#readFrom.buffer).toString('latin1').replace(/\0.*$/s, '');
+    return { path: this.#read, token: (this.words[TOKEN] as number) >>> 0 };
   }
 
   /** What will wake this side, to be said before it parks. The path has at most {@link MAX_BELL_PATH} bytes. */
   hang({ path, token }: Bell): void {
-    this.#path.fill(0);
-    this.#path.write(path, 'latin1');
     this.words[TOKEN] = token;
+    if (path === this.#written) return;
+    this.#written = path;
+    const words = new Int32Array(PATH_WORDS);
+    Buffer.from(words.buffer).write(path, 'latin1');
+    this.#path.set(words);
   }
 
   /** The first step of who sleeps: what it waits for is to be looked for once more. */

@@ -17,7 +17,8 @@ namespace {
 
 constexpr int64_t kReadable = 1;
 constexpr int64_t kWritable = 2;
-constexpr uint32_t kBroken = 4;
+constexpr int64_t kEnded = 4;
+constexpr int64_t kConditions = kReadable | kWritable | kEnded;
 constexpr int64_t kOnce = 8;
 constexpr size_t kMostEvents =
     256;  // of one wait; those beyond come with the next, as the kernel rotates them
@@ -55,12 +56,12 @@ int ToDescriptor(napi_env env, napi_value value) {
 
 /** What epoll_ctl shall look for. */
 uint32_t ToConditions(napi_env env, napi_value value) {
-  const int64_t interest = ToInteger(env, value, "interest", kReadable, kReadable | kWritable | kOnce);
-  if ((interest & (kReadable | kWritable)) == 0 || (interest & kBroken) != 0) {
-    throw RangeFailure{"interest must be 1, 2 or 3, and 8 more for once, is " + std::to_string(interest)};
+  const int64_t interest = ToInteger(env, value, "interest", kReadable, kConditions | kOnce);
+  if ((interest & kConditions) == 0) {
+    throw RangeFailure{"interest must be 1 to 7, and 8 more for once, is " + std::to_string(interest)};
   }
   return ((interest & kReadable) != 0 ? EPOLLIN : 0U) | ((interest & kWritable) != 0 ? EPOLLOUT : 0U) |
-         ((interest & kOnce) != 0 ? EPOLLONESHOT : 0U);
+         ((interest & kEnded) != 0 ? EPOLLRDHUP : 0U) | ((interest & kOnce) != 0 ? EPOLLONESHOT : 0U);
 }
 
 void Control(napi_env env, const Call<3>& call, int operation) {
@@ -146,9 +147,10 @@ napi_value Wait(napi_env env, napi_callback_info info) {
   for (int at = 0; at < count; at++) {
     const uint32_t ready = events[at].events;
     pairs[kWordsPerEvent * at] = events[at].data.u32;
-    pairs[kWordsPerEvent * at + 1] = ((ready & EPOLLIN) != 0 ? static_cast<uint32_t>(kReadable) : 0U) |
-                                     ((ready & EPOLLOUT) != 0 ? static_cast<uint32_t>(kWritable) : 0U) |
-                                     ((ready & (EPOLLERR | EPOLLHUP)) != 0 ? kBroken : 0U);
+    pairs[kWordsPerEvent * at + 1] =
+        ((ready & EPOLLIN) != 0 ? static_cast<uint32_t>(kReadable) : 0U) |
+        ((ready & EPOLLOUT) != 0 ? static_cast<uint32_t>(kWritable) : 0U) |
+        ((ready & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0 ? static_cast<uint32_t>(kEnded) : 0U);
   }
   return FromInteger(env, count);
 }

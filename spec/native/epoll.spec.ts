@@ -99,6 +99,18 @@ describe('Epoll', () => {
     expect(ready(FOREVER)).to.deep.equal([[3, WRITABLE | BROKEN]]);
   });
 
+  it("reports the peer's end, and nothing that it has sent before, where only that was asked for", () => {
+    epoll.add(near.fd, 1, BROKEN);
+    far.send(Uint8Array.of(1), 0, 1);
+    expect(ready(20)).to.deep.equal([]);
+    far.close();
+    expect(ready(FOREVER)).to.deep.equal([[1, BROKEN]]);
+    epoll.modify(near.fd, 1, READABLE);
+    expect(ready(FOREVER)).to.deep.equal([[1, READABLE]]);
+    epoll.modify(near.fd, 1, READABLE | BROKEN);
+    expect(ready(FOREVER)).to.deep.equal([[1, READABLE | BROKEN]]);
+  });
+
   it('reports as many as fit, and the others next time', () => {
     epoll.add(near.fd, 1, WRITABLE);
     epoll.add(far.fd, 2, WRITABLE);
@@ -194,7 +206,7 @@ describe('Epoll', () => {
     expectFailure(() => epoll.add(near.fd, 1, READABLE), { code: 'EEXIST', syscall: 'epoll_ctl' });
     expectFailure(() => epoll.modify(far.fd, 1, READABLE), { code: 'ENOENT', syscall: 'epoll_ctl' });
     expectFailure(() => epoll.remove(far.fd), { code: 'ENOENT', syscall: 'epoll_ctl' });
-    for (const interest of [0, 4, 5, 8, 12, 16, 17, -1, 1.5]) {
+    for (const interest of [0, 8, 16, 17, -1, 1.5]) {
       expect(() => epoll.add(far.fd, 1, interest)).to.throw(RangeError);
     }
     for (const token of [-1, 2 ** 32]) expect(() => epoll.add(far.fd, token, READABLE)).to.throw(RangeError);

@@ -16,7 +16,7 @@ describe('what a driver does when nothing moves', () => {
   it("is to sleep with 'park', unless something moved just now", () => {
     const idling = new Idling('park');
     expect(idling.next(false, 0)).to.equal('park');
-    expect(idling.next(true, 1)).to.equal('yield');
+    expect(idling.next(true, 1)).to.equal('spin');
     expect(idling.next(false, 1)).to.equal('park');
   });
 

@@ -1,0 +1,28 @@
+/** What this process takes of the machine. */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const MICROSECOND_NS = 1000;
+const KIBIBYTE = 1024;
+
+/** Time of processors so far, of all its threads. */
+export interface Usage {
+  readonly cpuNs: number;
+}
+
+export function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpuNs: (user + system) * MICROSECOND_NS };
+}
+
+/** Bytes of memory that are resident, once what is garbage was collected. */
+export function memory(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+  const resident = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  if (resident === null) throw new Error('/proc/self/status does not tell what is resident');
+  return Number(resident[1]) * KIBIBYTE;
+}

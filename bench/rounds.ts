@@ -1,0 +1,232 @@
+/**
+ * Round trips of several subjects. It goes in rounds over all of them, so that a slow change of the machine meets all
+ * alike. In each round a subject gets one slice: a fresh start, its measurement between two probes of its
+ * floor, and the end. A slice that did not settle is taken again, a few times.
+ */
+import { Floors, type ProbeEffort } from './floors.js';
+import type { LimitProbe } from './limitPrograms.js';
+import { clockNs, type Effort, emptyHistogram, type Measurement, measure } from './measure.js';
+import { canPin, pinThread } from './pinning.js';
+import type { Progress } from './progress.js';
+import {
+  type Failure,
+  makeRatio,
+  makeResult,
+  makeSingle,
+  type Outcome,
+  type Ratio,
+  type Result,
+} from './report.js';
+import { choose, type Enclosed } from './settle.js';
+import { summarize } from './statistics.js';
+import type { CpuPair, Limit, Subject } from './subject.js';
+import { formatTime } from './table.js';
+
+/** What is measured. */
+export interface Agenda {
+  /** In the order of the report. A module is loaded when its turn comes: one that cannot be is reported, no more. */
+  readonly subjects: readonly { readonly name: string; load(): Promise<Subject> }[];
+  /** Floors to report: those of the subjects are among them. */
+  readonly limits: readonly Limit[];
+  /** Name of a subject that the others are compared with too, round by round. */
+  readonly peer?: string;
+}
+
+export interface Plan extends Effort, ProbeEffort {
+  readonly rounds: number;
+  /** How many slices of one subject may be taken again. */
+  readonly repeats: number;
+  /** After this time nothing is taken again. */
+  readonly repeatUntilMs: number;
+  /** After this time no slice is begun, but the first of each subject. */
+  readonly beginUntilMs: number;
+}
+
+export interface RoundsSettings {
+  readonly cpus: CpuPair;
+  readonly cores: number;
+  readonly progress: Progress;
+}
+
+const THREADS_OF_A_FLOOR = 2;
+
+/** One measurement of a subject between two probes of its floor. */
+interface Slice extends Enclosed {
+  readonly round: number;
+  readonly before: LimitProbe;
+  readonly after: LimitProbe;
+  readonly measured: Measurement;
+}
+
+export function runRounds(agenda: Agenda, plan: Plan, settings: RoundsSettings): Promise<Outcome> {
+  return new Rounds(agenda, plan, settings).run();
+}
+
+class Rounds {
+  readonly #agenda: Agenda;
+  readonly #settings: RoundsSettings;
+  readonly #plan: Plan;
+  readonly #floors: Floors;
+  readonly #startedMs = performance.now();
+  readonly #slices = new Map<Subject, Slice[]>();
+  readonly #failed: Failure[] = [];
+  readonly #warnings: string[] = [];
+
+  constructor(agenda: Agenda, plan: Plan, settings: RoundsSettings) {
+    this.#agenda = agenda;
+    this.#settings = settings;
+    this.#plan = plan;
+    this.#floors = new Floors(settings.cpus, plan);
+  }
+
+  async run(): Promise<Outcome> {
+    await this.#load();
+    await this.#floors.learn(this.#agenda.limits, this.#settings.progress);
+    for (let round = 1; round <= this.#plan.rounds; round++) {
+      for (const subject of [...this.#slices.keys()]) await this.#takeSlice(subject, round);
+    }
+    return this.#outcome();
+  }
+
+  async #load(): Promise<void> {
+    const { cores } = this.#settings;
+    if (!canPin()) {
+      this.#warnings.push('only the floors are pinned: the native module, which pins threads, is missing');
+    }
+    if (cores < THREADS_OF_A_FLOOR) this.#warnings.push(crowded('a floor', THREADS_OF_A_FLOOR, cores));
+    for (const { name, load } of this.#agenda.subjects) {
+      try {
+        const subject = await load();
+        this.#slices.set(subject, []);
+        if (subject.busyThreads > cores) this.#warnings.push(crowded(name, subject.busyThreads, cores));
+      } catch (error) {
+        this.#failed.push({ name, reason: (error as Error).message });
+      }
+    }
+  }
+
+  async #takeSlice(subject: Subject, round: number): Promise<void> {
+    const { rounds, repeats, repeatUntilMs, beginUntilMs } = this.#plan;
+    const { progress } = this.#settings;
+    const slices = this.#slices.get(subject) as Slice[];
+    if (round > 1 && this.#elapsedMs() > beginUntilMs) return;
+    try {
+      for (;;) {
+        progress.say(`round ${round} of ${rounds}: ${subject.name}`);
+        const before = await this.#floors.probe(subject.limit);
+        const measured = await this.#measure(subject);
+        const after = await this.#floors.probe(subject.limit);
+        const slice = { round, before, measured, after };
+        slices.push(slice);
+        const verdict = this.#floors.judge(subject.limit, slice);
+        if (!moves(subject) || verdict.kind === 'settled') return;
+        progress.say(
+          `${subject.name}: probes ${formatTime(before.p50)} and ${formatTime(after.p50)}: ${verdict.kind}`,
+        );
+        if (slices.length >= round + repeats || this.#elapsedMs() > repeatUntilMs) return;
+      }
+    } catch (error) {
+      this.#slices.delete(subject);
+      this.#failed.push({ name: subject.name, reason: (error as Error).message });
+    }
+  }
+
+  async #measure(subject: Subject): Promise<Measurement> {
+    const { cpus } = this.#settings;
+    const started = await subject.start(cpus);
+    const unpin = pinThread(cpus[0]);
+    try {
+      return await measure(subject.name, started, this.#floors.batch(subject.batch), this.#plan);
+    } finally {
+      unpin();
+      await started.stop();
+    }
+  }
+
+  #elapsedMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
+  #outcome(): Outcome {
+    const clock = clockNs();
+    const ours: Result[] = [];
+    const enclosing = new Map<Limit, LimitProbe[]>();
+    for (const [subject, slices] of this.#slices) {
+      const { name, limit } = subject;
+      const { chosen, unsettled } = this.#choose(subject, slices);
+      const around = chosen.flatMap(({ before, after }) => [before, after]);
+      if (moves(subject)) enclosing.set(limit, [...(enclosing.get(limit) ?? []), ...around]);
+      if (unsettled) this.#warnings.push(didNotSettle(name, limit));
+      const peerRatio = this.#peerRatio(subject, chosen);
+      ours.push({
+        ...makeResult(
+          name,
+          this.#floors.batch(subject.batch),
+          chosen.map(({ measured }) => measured.samples),
+        ),
+        ratio: makeRatio(
+          `limit/${limit}`,
+          chosen.map(({ before, measured, after }) => ({
+            subject: summarize(measured.samples),
+            probes: [before, after],
+          })),
+        ),
+        ...(peerRatio === undefined ? {} : { peerRatio }),
+        single: makeSingle(merge(chosen), clock),
+        ...(unsettled ? { unsettled } : {}),
+      });
+    }
+    const floors = this.#agenda.limits.map((limit) => this.#floors.result(limit, enclosing.get(limit) ?? []));
+    return { results: [...floors, ...ours], failed: this.#failed, warnings: this.#warnings };
+  }
+
+  #choose(subject: Subject, slices: readonly Slice[]): { chosen: readonly Slice[]; unsettled: boolean } {
+    if (!moves(subject)) return { chosen: slices, unsettled: false };
+    return choose(slices, this.#floors.usual(subject.limit));
+  }
+
+  /** Compares slices with those of the peer in the same round. */
+  #peerRatio(subject: Subject, slices: readonly Slice[]): Ratio | undefined {
+    const [peer, theirs] = [...this.#slices].find(([{ name }]) => name === this.#agenda.peer) ?? [];
+    if (peer === undefined || theirs === undefined || peer === subject) return undefined;
+    const pairs = slices.flatMap(({ round, measured }) => {
+      const probes = theirs.filter((slice) => slice.round === round);
+      if (probes.length === 0) return [];
+      return {
+        subject: summarize(measured.samples),
+        probes: probes.map((slice) => summarize(slice.measured.samples)),
+      };
+    });
+    return pairs.length === 0 ? undefined : makeRatio(peer.name, pairs);
+  }
+}
+
+/**
+ * Whether the figures of a subject move with those of its floor: what polls does with the distance between two cores.
+ * What sleeps does not, so all of its slices count, unless its floor sleeps too.
+ */
+function moves({ busyThreads, limit }: Subject): boolean {
+  return busyThreads > 0 || limit === 'futex-wake';
+}
+
+/** For a report: more threads are busy than there are processors. */
+export function crowded(name: string, busyThreads: number, cores: number): string {
+  return (
+    `${name} keeps ${busyThreads} threads busy on ${cores} core(s): they take turns, and what is` +
+    ' measured is the scheduler'
+  );
+}
+
+/** For a report: no slice of a subject has settled. */
+export function didNotSettle(name: string, limit: Limit): string {
+  return (
+    `${name} did not settle: around each of its slices, the probes of limit/${limit} disagreed,` +
+    ' left the usual state of this run, or were disturbed by other work. Compare medians, or measure again'
+  );
+}
+
+function merge(slices: readonly Slice[]): Measurement['single'] {
+  const merged = emptyHistogram();
+  for (const { measured } of slices) merged.add(measured.single);
+  return merged;
+}
