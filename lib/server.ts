@@ -1,5 +1,8 @@
 import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
+import type { Member } from './group/roster.js';
+import { groupThreadSettings } from './group/settings.js';
+import { GroupThreads } from './group/threads.js';
 import { Reception } from './login/reception.js';
 import type { Login, LoginDecision, LoginHost } from './login/serverLogin.js';
 import { bootId, checkCapacities, Sessions } from './login/sessions.js';
@@ -29,6 +32,8 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly name: string;
   /** The groups that `acceptLogin` chooses from. Default: one. */
   readonly groups?: GroupOptions;
+  /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
+  readonly maxConnections?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
   /** Decides about a client. Default: group 0. */
@@ -37,7 +42,10 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   onConnection?(connection: Connection): void;
   /** What the client has of the session and what this side has cannot both be true. It was refused, nothing changed. */
   onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
-  /** A login failed for an error: of a client, of the network, or of a session file. */
+  /**
+   * A login failed for an error: of a client, of the network, or of a session file. With `groups.worker`, also: a thread
+   * has ended and is replaced (ERR_WORKER), a handler in one threw (ERR_HANDLER), a connection could not be handed over.
+   */
   onError?(error: TcpshmError): void;
 }
 
@@ -51,13 +59,23 @@ export type ListenOptions =
  * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
  * `pollControl`, `pollTcp` and `pollShm` apart, or by `run`. Takes no thread, no timer and, unless `now` is left out,
  * no time. Belongs to one thread.
+ *
+ * With `groups.worker` each group has a thread of its own, started by the first `listen` and kept until `close`: this
+ * one accepts and logs in, then hands each connection to the thread of its group, whose module has the handlers
+ * (`GroupModule`). `onConnection`, `onMessage` and `onDisconnect` of this object are not called then. The event loop
+ * must turn, so not `run` with 'busy', for a thread that has ended to be noticed and replaced.
  */
 export class Server implements Pollable {
   readonly name: string;
   readonly #options: ServerOptions;
   readonly #settings: PeerSettings;
   readonly #groups: Groups;
+  readonly #maxConnections: number;
+  /** Where groups have threads of their own. */
+  readonly #threads: GroupThreads | null;
   readonly #sessions: Sessions;
+  /** Sessions of connections that were handed to a thread, by client and transport. */
+  readonly #handed = new Map<string, { readonly client: string; readonly transport: Transport }>();
   readonly #reception: Reception;
   /** Every session that is open here, by client and transport, connected or not. */
   readonly #connections = new Map<string, Connection>();
@@ -77,11 +95,24 @@ export class Server implements Pollable {
     this.#options = options;
     this.#settings = peerSettings(options);
     this.#groups = new Groups(options.groups ?? {});
-    this.#sessions = new Sessions(this.#settings, 'server');
+    this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
+    const threads = groupThreadSettings(options.groups ?? {}, this.#groups.count);
+    this.#threads =
+      threads === null
+        ? null
+        : new GroupThreads(threads, this.#settings, {
+            failed: (error) => {
+              this.#tidings.push(() => this.#options.onError?.(error));
+            },
+            removed: (transport, client) => this.#sessions.forget(transport, client),
+            whyFull: (member) => this.#whyFull(member),
+          });
+    this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
       decide: (login) => this.#decide(login),
+      inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
       session: (client, agreement) => this.#session(client, agreement),
       memoryOf: (client) => this.#sessions.memoryOf(client),
       admit: (connection, group) => this.#admit(connection, group),
@@ -110,15 +141,27 @@ export class Server implements Pollable {
 
   /**
    * All sessions that are open here, connected or not. One that was begun is among them once its client has it too:
-   * before, the login may fail, and what was pushed would be in a session that nobody else knows of.
+   * before, the login may fail, and what was pushed would be in a session that nobody else knows of. Not those that
+   * the threads of groups have.
    */
   get connections(): readonly Connection[] {
     return [...this.#connections.values()].filter(({ kept }) => kept);
   }
 
+  /** Who is connected, in which group: also in their threads, as far as those have told. */
+  get members(): readonly Member[] {
+    if (this.#threads !== null) return this.#threads.members;
+    return this.#groups.members.map(({ connection: { remoteName, transport }, group }) => ({
+      remoteName,
+      transport,
+      group,
+    }));
+  }
+
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED.
+   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
    */
   async listen(options: {
     readonly host?: string;
@@ -128,6 +171,14 @@ export class Server implements Pollable {
   async listen(options: ListenOptions): Promise<Address> {
     this.#throwIfClosed();
     checkOptions(options);
+    if (this.#threads !== null) {
+      this.#checkPassable(options);
+      await this.#threads.start().catch((error: unknown) => {
+        this.#throwIfClosed();
+        throw error;
+      });
+      this.#throwIfClosed();
+    }
     const listener = await this.#listen(options);
     if (this.#closed) {
       await listener.close();
@@ -150,8 +201,9 @@ export class Server implements Pollable {
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#now = now;
-    this.#tell();
-    this.#reception.poll(now, this.#tell);
+    this.#threads?.poll(now);
+    this.#step();
+    this.#reception.poll(now, this.#step);
     for (const { connection } of this.#groups.members) {
       if (kindOf(connection) === 'shm' && !connection.pollLink(now)) this.#disconnect(connection);
     }
@@ -192,8 +244,33 @@ export class Server implements Pollable {
   }
 
   /**
+   * Moves a client's connection to another group, from one thread to another where they have their own: nothing is lost,
+   * repeated or out of order, and the client does not notice. In the threads, handlers hear of it by `onDisconnect` with
+   * the reason 'moved', and by `onConnection` of another object; one that has a message allocated or a batch open stays
+   * until it is pushed. Resolves once the other group has it, for which the server must be polled.
+   *
+   * Rejects with ERR_NOT_CONNECTED when no client of that name is connected or it ends meanwhile, ERR_GROUP_FULL,
+   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED.
+   */
+  async move(remoteName: string, group: number): Promise<void> {
+    this.#throwIfClosed();
+    this.#groups.of('shm', group);
+    if (this.#threads !== null) return this.#threads.move(remoteName, group);
+    const found = this.#groups.members.find(({ connection }) => connection.remoteName === remoteName);
+    if (found === undefined) {
+      throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
+    }
+    const { connection } = found;
+    if (found.group === group) return;
+    const full = this.#whyFull({ remoteName, transport: connection.transport, group });
+    if (full !== null) throw new TcpshmError('ERR_GROUP_FULL', `'${remoteName}' cannot be moved: ${full}`);
+    this.#groups.move(connection, group);
+  }
+
+  /**
    * Ends all connections, telling the clients, and stops listening. Sessions stay for the next start, or go with
-   * `removeSessions`. Twice is harmless.
+   * `removeSessions`. Twice is harmless. Threads of groups have ended when this resolves; one that does not end in order
+   * within 5 s is ended.
    */
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
@@ -204,7 +281,29 @@ export class Server implements Pollable {
       connection.close({ remove: options.removeSessions ?? false });
     }
     await left;
+    if (this.#threads !== null) await this.#stopThreads(this.#threads, options.removeSessions ?? false);
     this.#sessions.close();
+  }
+
+  async #stopThreads(threads: GroupThreads, removeSessions: boolean): Promise<void> {
+    const before = this.#tidings.length;
+    await threads.stop();
+    if (removeSessions) {
+      for (const { client, transport } of this.#handed.values()) {
+        this.#sessions.find(transport, client, this.name)?.remove();
+      }
+    }
+    // What they had to tell at their end.
+    for (const tell of this.#tidings.splice(before)) tell();
+  }
+
+  /** Throws ERR_OPTION where connections could not be handed to threads. */
+  #checkPassable(options: ListenOptions): void {
+    if ('transport' in options || this.#settings.wire === 'native') return;
+    throw new TcpshmError(
+      'ERR_OPTION',
+      "groups.worker needs wire 'native' for sockets: those of node:net belong to the thread that has accepted them",
+    );
   }
 
   #listen(options: ListenOptions): Promise<Listener> | Listener {
@@ -215,6 +314,12 @@ export class Server implements Pollable {
       ? listenNative(address, this.#settings)
       : listenNet(address, this.#settings);
   }
+
+  /** What is due after every step of a login. False once closed. */
+  readonly #step = (): boolean => {
+    if (!this.#closed) this.#threads?.depart(this.#now);
+    return this.#tell();
+  };
 
   /** Makes the calls that are due. If one throws, the others are made by the next poll. False once closed. */
   readonly #tell = (): boolean => {
@@ -244,17 +349,29 @@ export class Server implements Pollable {
     }
     if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
     const { group } = decision;
-    const kind = kindOf(login);
-    // A login that is offered a place takes it, unless it fails.
-    const taken =
-      this.#groups.of(kind, group).length +
-      this.#reception.offers.filter((offer) => offer.group === group && kindOf(offer.connection) === kind)
-        .length;
-    const limit = this.#groups.limits[kind];
-    if (taken >= limit) {
-      return { code: 'ERR_LOGIN_REJECTED', reason: `group ${group} has its ${limit} ${kind} connections` };
-    }
+    const { name: remoteName, transport } = login;
+    const reason = this.#whyFull({ remoteName, transport, group });
+    if (reason !== null) return { code: 'ERR_LOGIN_REJECTED', reason };
     return { group, reply: loginBytes(decision.reply, 'reply') };
+  }
+
+  /** Null while there is room. A client that logs in again takes its own place, and one that logs in has it already. */
+  #whyFull(wanted: Member): string | null {
+    const kind = kindOf(wanted);
+    this.#groups.of(kind, wanted.group);
+    const others = ({ remoteName }: Member): boolean => remoteName !== wanted.remoteName;
+    const coming = this.#reception.seats.map(({ hello, agreement: { transport }, group }) => ({
+      remoteName: hello.client,
+      transport,
+      group,
+    }));
+    if ([...this.members, ...coming].filter(others).length >= this.#maxConnections) {
+      return `the server has its ${this.#maxConnections} connections`;
+    }
+    const limit = this.#groups.limits[kind];
+    const places = [...(this.#threads?.places ?? this.members), ...coming].filter(others);
+    const taken = places.filter((member) => member.group === wanted.group && kindOf(member) === kind);
+    return taken.length < limit ? null : `group ${wanted.group} has its ${limit} ${kind} connections`;
   }
 
   #session(client: string, agreement: Agreement): Connection {
@@ -270,6 +387,9 @@ export class Server implements Pollable {
         );
       }
       this.#leave(connection);
+    }
+    if (this.#threads?.has(client)) {
+      throw this.#already(`the client '${client}' is connected to '${this.name}' already`);
     }
     this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
@@ -334,6 +454,12 @@ export class Server implements Pollable {
   }
 
   #admit(connection: Connection, group: number): void {
+    if (this.#threads !== null) {
+      const { remoteName: client, transport } = connection;
+      this.#handed.set(sessionKey(client, transport), { client, transport });
+      this.#threads.bring(connection, group);
+      return;
+    }
     this.#groups.add({ connection, group });
     this.#tidings.push(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);

@@ -1,3 +1,4 @@
+import type { ResourceLimits } from 'node:worker_threads';
 import type { Connection } from '../connection.js';
 import { TcpshmError } from '../errors.js';
 import { checkOptions, count } from '../options.js';
@@ -10,6 +11,15 @@ export interface GroupOptions {
   readonly shmConnections?: number;
   /** Over tcp, in each group. Default 1024. */
   readonly tcpConnections?: number;
+  /**
+   * A module of handlers ({@link GroupModule}), as a URL or an absolute path: each group has a thread of its own then, in
+   * which the module is loaded and its connections live. Without it, all groups are polled by the server's thread.
+   */
+  readonly worker?: URL | string;
+  /** With `worker`: the processors that the thread of each group is pinned to, one or a list for each group. */
+  readonly cpus?: readonly (number | readonly number[])[];
+  /** With `worker`: limits of memory of each thread, as `new Worker` takes them. */
+  readonly resourceLimits?: ResourceLimits;
 }
 
 /** What a group polls together: the queues of shared memory, or sockets. */
@@ -56,6 +66,14 @@ export class Groups {
 
   add(member: Member): void {
     this.#set([...this.#members, member]);
+  }
+
+  /** A connection that is polled with another group from here on. Throws ERR_OPTION when there is no such group. */
+  move(connection: Connection, group: number): void {
+    this.of(kindOf(connection), group);
+    this.#set(
+      this.#members.map((member) => (member.connection === connection ? { connection, group } : member)),
+    );
   }
 
   remove(connection: Connection): void {
