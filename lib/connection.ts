@@ -10,17 +10,17 @@ import type { Transport } from './session/loginMessages.js';
 import { otherRole } from './session/names.js';
 import { isMoved, isNoticed } from './session/notices.js';
 import type { Bell } from './session/parking.js';
-import { Replication } from './session/replication.js';
+import { Replication, type ReplicationState } from './session/replication.js';
 import { NOTICE_PARKED } from './session/segment.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
 import { Flusher } from './store/flusher.js';
-import type { OpenSegment } from './store/openSegment.js';
+import type { OpenSegment, Place } from './store/openSegment.js';
 import { Pursuit } from './store/pursuit.js';
 import type { Conversation } from './wire/conversation.js';
-import type { Link } from './wire/link.js';
+import type { Link, LinkState } from './wire/link.js';
 import { Rouser } from './wire/rouser.js';
 import type { Wire } from './wire/wire.js';
-import { WireLink } from './wire/wireLink.js';
+import { resumeLink, WireLink } from './wire/wireLink.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;
@@ -39,14 +39,26 @@ export interface ConnectionHandlers {
 
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
+/** @internal A connection on its way to another thread, as plain data: where its session is, and its link. */
+export interface Handover {
+  readonly transport: Transport;
+  readonly place: Place;
+  readonly client: string;
+  readonly server: string;
+  readonly sessionId: string;
+  readonly loginData: Uint8Array;
+  readonly link: LinkState;
+}
+
 /** @internal A connection of a session that was opened: if it cannot be one, the session is given up again. */
 export function makeConnection(
   open: OpenSegment,
   transport: Transport,
   onClosed: (connection: Connection) => void,
+  replicated: ReplicationState | null = null,
 ): Connection {
   try {
-    return new Connection(open, transport, onClosed);
+    return new Connection(open, transport, onClosed, replicated);
   } catch (error) {
     open.close();
     throw error;
@@ -99,8 +111,13 @@ export class Connection {
   #refed = true;
   #loginData: Uint8Array = new Uint8Array(0);
 
-  /** @internal */
-  constructor(open: OpenSegment, transport: Transport, onClosed: (connection: Connection) => void) {
+  /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
+  constructor(
+    open: OpenSegment,
+    transport: Transport,
+    onClosed: (connection: Connection) => void,
+    replicated: ReplicationState | null = null,
+  ) {
     const { segment, role } = open;
     const { client, server } = segment.identity;
     this.transport = transport;
@@ -115,7 +132,8 @@ export class Connection {
     segment.parking[role].leave();
     this.#pursuit = new Pursuit(open, this.#producer, this.#consumer);
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
-    this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
+    this.#replica =
+      transport === 'tcp' ? new RingReplica(segment.incoming(role), replicated?.unfinished ?? null) : null;
     this.#onClosed = onClosed;
     const journal = open.journal;
     if (journal !== null && journal.disk !== null) {
@@ -261,7 +279,7 @@ export class Connection {
   close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
     const there = this.follow();
-    this.#end(there, () => {
+    this.#end(there ? 'close' : 'abandon', () => {
       if (options.remove) this.#open.remove();
       else this.#open.close();
     });
@@ -278,7 +296,7 @@ export class Connection {
     const there = this.#follow();
     const worthKeeping = !isFresh(this.readState());
     let aside: string | null = null;
-    this.#end(there, () => {
+    this.#end(there ? 'close' : 'abandon', () => {
       if (worthKeeping) aside = this.#open.setAside();
       else this.#open.remove();
     });
@@ -402,6 +420,48 @@ export class Connection {
     );
     this.#pump = new WireLink(talk.wire, talk.reader, options, replication, outgoing);
     this.attach(this.#pump, loginData);
+  }
+
+  /** @internal The link of another thread's connection, over its wire: goes on there, whatever was in the middle. */
+  resume(
+    wire: Wire,
+    state: Extract<LinkState, { readonly kind: 'wire' }>,
+    options: LivenessOptions,
+    loginData: Uint8Array,
+  ): void {
+    const { replication: replicated } = state;
+    if (replicated === null) {
+      this.attach(resumeLink(wire, state, options, null, null), loginData);
+      return;
+    }
+    const ends = this.#ends();
+    const rings = { ...ends, replica: this.#replica as RingReplica, durability: this.#durability };
+    const replication = new Replication(rings, replicated);
+    this.#pump = resumeLink(wire, state, options, replication, ends.outgoing);
+    this.attach(this.#pump, loginData);
+  }
+
+  /**
+   * @internal Gives session and link up for another thread, where a connection goes on as if it were this one. Null
+   * where that cannot be now: without a link, while a message is allocated or a batch is open, and while the session
+   * moves to a fresh file or is another process's (which the next poll tells). Throws ERR_FILE when a journal with
+   * durability 'disk' cannot be written, ERR_OPTION when the session is kept in what no other thread can open. Else, and
+   * when it throws, the connection is closed here.
+   */
+  handOver(now: number): Handover | null {
+    if (this.#closed) throw this.#closedError();
+    const link = this.#link;
+    if (link === null || this.#producer.busy || !this.follow()) return null;
+    let handover: Handover | null = null;
+    this.#end('keep', () => {
+      try {
+        handover = this.#pass(link, now);
+      } finally {
+        // Unless it was handed over.
+        link.abandon();
+      }
+    });
+    return handover;
   }
 
   /** @internal A shared segment whose liveness is told over a wire. */
@@ -611,14 +671,31 @@ export class Connection {
 
   /** The end of a connection whose session is another process's, without a word to the peer. */
   #shut(): void {
-    if (!this.#closed) this.#end(false, () => this.#open.close());
+    if (!this.#closed) this.#end('abandon', () => this.#open.close());
   }
 
-  /** Closes everything, and the session in the way given; the peer is told, if it may be. */
-  #end(telling: boolean, closeSession: () => void): void {
+  #pass(link: Link, now: number): Handover {
+    const { client, server, sessionId } = this.#open.segment.identity;
+    const place = this.#open.pass();
+    if (place === null) {
+      throw new TcpshmError('ERR_OPTION', `a session in ${this.#open.where} cannot be handed to a thread`);
+    }
+    return {
+      transport: this.transport,
+      place,
+      client,
+      server,
+      sessionId,
+      loginData: this.#loginData,
+      link: this.#violation === null ? link.handOver(now) : endedBy(this.#violation),
+    };
+  }
+
+  /** Closes everything, the link and the session in the ways given. */
+  #end(linkGoes: 'close' | 'abandon' | 'keep', closeSession: () => void): void {
     this.#closed = true;
-    if (telling) this.#link?.close();
-    else this.#link?.abandon();
+    if (linkGoes === 'close') this.#link?.close();
+    else if (linkGoes === 'abandon') this.#link?.abandon();
     this.#link = null;
     this.#pump = null;
     this.#fence = null;
@@ -661,4 +738,8 @@ export class Connection {
       `the connection of '${this.localName}' to '${this.remoteName}' is closed`,
     );
   }
+}
+
+function endedBy({ code, message }: TcpshmError): LinkState {
+  return { kind: 'ended', reason: 'protocol violated', error: { code, message } };
 }

@@ -2,11 +2,14 @@ export { RingChannel, type RingChannelOptions, type RingHandle } from './channel
 export { Client, type ClientOptions, type ReconnectAttempt } from './client.js';
 export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
+export type { GroupContext, GroupModule } from './group/module.js';
+export type { Member } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
 export type { CapacityOption, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
+export type { GroupOptions } from './poll/polledSet.js';
 export type { Message } from './ring/message.js';
 export { type ListenOptions, Server, type ServerOptions } from './server.js';
 export type { BackoffOptions } from './session/backoff.js';

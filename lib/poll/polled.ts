@@ -1,6 +1,11 @@
 import type { Connection } from '../connection.js';
 import { ENDED, READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
 
+/** So often one that is cold is looked at, for heartbeats and silence. */
+export const SWEEPS_PER_HEARTBEAT = 3;
+/** While something is under way that only polls see, there is one after so many milliseconds. */
+export const RESTLESS_MS = 1;
+
 /** What a group polls together: the queues of shared memory, or sockets. */
 export type GroupKind = 'shm' | 'tcp';
 
@@ -15,7 +20,7 @@ export type Rest = 'cold' | 'restless' | 'stirring';
  * A connection that is polled. While it is hot, a poll visits it; cold, it costs a poll nothing: its peer rings a bell
  * and its socket tells the kernel wait when there is something to do.
  */
-export class Member implements Sleeper {
+export class Polled implements Sleeper {
   readonly connection: Connection;
   readonly group: number;
   readonly kind: GroupKind;
@@ -24,13 +29,13 @@ export class Member implements Sleeper {
   #hot = true;
   readonly #waker: Waker;
   readonly #token: number;
-  readonly #heated: (member: Member) => void;
+  readonly #heated: (polled: Polled) => void;
   /** The socket that the waker listens to. */
   #listened: number | null = null;
   #gone = false;
 
   /** `heated` is called when it has become hot again. */
-  constructor(connection: Connection, group: number, waker: Waker, heated: (member: Member) => void) {
+  constructor(connection: Connection, group: number, waker: Waker, heated: (polled: Polled) => void) {
     this.connection = connection;
     this.group = group;
     this.kind = kindOf(connection);
