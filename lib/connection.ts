@@ -80,6 +80,8 @@ export class Connection {
   readonly remoteName: string;
   /** Whatever its user wants to keep with it. */
   userData: unknown = undefined;
+  /** @internal What to call when the event loop has told that a journal was written: the next poll has something to do. */
+  onWritten: (() => void) | null = null;
   #open: OpenSegment;
   #producer: RingProducer;
   #consumer: RingConsumer;
@@ -107,7 +109,6 @@ export class Connection {
   #keeps = false;
   /** Whether messages were handed out since that was last asked. */
   #moved = false;
-  #onStir: (() => void) | null = null;
   #refed = true;
   #loginData: Uint8Array = new Uint8Array(0);
 
@@ -138,7 +139,7 @@ export class Connection {
     const journal = open.journal;
     if (journal !== null && journal.disk !== null) {
       this.#durability = new Durability(this.#ends(), journal.checkpoints);
-      this.#flusher = new Flusher(this.#durability, journal.disk, open.where, () => this.#onStir?.());
+      this.#flusher = new Flusher(this.#durability, journal.disk, open.where, () => this.onWritten?.());
     }
   }
 
@@ -489,7 +490,6 @@ export class Connection {
 
   /** @internal What to call when a push needs a poll to go out, while nobody polls. */
   set onStir(call: (() => void) | null) {
-    this.#onStir = call;
     if (this.#pump !== null) this.#pump.onStir = call;
   }
 

@@ -42,6 +42,7 @@ export class Polled implements Sleeper {
     this.#waker = waker;
     this.#heated = heated;
     this.#token = waker.register(this);
+    connection.onWritten = () => waker.wake();
   }
 
   get hot(): boolean {
@@ -84,6 +85,7 @@ export class Polled implements Sleeper {
     this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
+    this.connection.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
     if (this.#listened !== null && this.connection.wire?.fd === this.#listened)
       this.#waker.unlisten(this.#listened);

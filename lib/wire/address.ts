@@ -7,9 +7,15 @@ import type { Patience, Wire } from './wire.js';
 /** Where a socket listens or connects. */
 export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** An address for people. */
+/** An address for people. Never throws: one that was reset may have none any more. */
 export function shownAddress(address: SocketAddress | Wire): string {
-  if ('receive' in address) return address.remoteAddress() || 'a local socket';
+  if ('receive' in address) {
+    try {
+      return address.remoteAddress() || 'a local socket';
+    } catch {
+      return 'a peer that is gone';
+    }
+  }
   if ('path' in address) return address.path;
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }

@@ -128,6 +128,12 @@ std::unique_ptr<Socket> Socket::Adopt(int fd) {
   if (listening) bound = Released().Take(SocketInode(fd));
   std::unique_ptr<Socket> socket(new Socket(UniqueFd(fd), listening ? State::kListening : State::kUnknown));
   socket->bound_ = std::move(bound);
+  try {
+    // For when the peer will have reset the connection.
+    if (!listening) socket->peer_ = SocketAddress::PeerOf(fd);
+  } catch (const SystemFailure&) {
+    // Not connected yet, or not any more.
+  }
   return socket;
 }
 

@@ -202,7 +202,7 @@ describe('the threads of groups', () => {
     const server = scene.groupServer();
     const caller = await scene.caller('shm', await scene.address(server, 'shm'));
     caller.connection.send('hang');
-    await scene.turn();
+    await scene.until(() => caller.connection.front() !== null, 'the thread to hang');
     await server.close();
     expect(recorded.threads.every(({ threadId }) => threadId === -1)).to.equal(true);
     await scene.until(() => caller.connection.state === 'disconnected', 'the end');
