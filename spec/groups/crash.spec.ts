@@ -3,8 +3,9 @@ import type { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type { ConnectOptions } from '../../lib/index.js';
 import { expectError, newName, type Way } from '../peers/support.js';
+import { recordThreads } from '../support/threads.js';
 import { DEATHS } from './commands.js';
-import { type Caller, GroupScene, recordThreads, THREAD_WAYS, type Trafficker } from './support.js';
+import { type Caller, GroupScene, THREAD_WAYS, type Trafficker } from './support.js';
 
 const MESSAGES = 4000;
 /** So often each. */

@@ -6,7 +6,8 @@ import { type GroupOptions, Server, type TcpshmError } from '../../lib/index.js'
 import { native } from '../../lib/memory/native.js';
 import { newName } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
-import { GroupScene, recordThreads, THREAD_WAYS } from './support.js';
+import { recordThreads } from '../support/threads.js';
+import { GroupScene, THREAD_WAYS } from './support.js';
 
 const HANDLERS = new URL('./handlers.js', import.meta.url);
 const SILENT = 'data:text/javascript,export function onMessage() {}';

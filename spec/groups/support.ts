@@ -1,5 +1,4 @@
 /** What the specs of groups in threads share: servers whose connections are in threads, and clients that talk to them. */
-import workerThreads, { type Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import type {
   Client,
@@ -107,23 +106,4 @@ export class GroupScene extends Scene {
   groupOf(server: Server, { client }: Caller): number {
     return server.members.find(({ remoteName }) => remoteName === client.name)?.group ?? -1;
   }
-}
-
-/** Keeps the threads that are started until `restore`, in their order. */
-export function recordThreads(): { readonly threads: Worker[]; restore(): void } {
-  const threads: Worker[] = [];
-  const module = workerThreads as { Worker: typeof Worker };
-  const original = module.Worker;
-  module.Worker = class extends original {
-    constructor(...options: ConstructorParameters<typeof Worker>) {
-      super(...options);
-      threads.push(this);
-    }
-  };
-  return {
-    threads,
-    restore() {
-      module.Worker = original;
-    },
-  };
 }
