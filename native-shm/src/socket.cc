@@ -10,11 +10,10 @@
 #include <utility>
 
 #include "error.h"
+#include "private_file.h"
 
 namespace tcpshm {
 namespace {
-
-constexpr mode_t kOwnerOnly = S_IRUSR | S_IWUSR;
 
 SystemFailure AddressFailure(int number, const char* syscall, const SocketAddress& address) {
   SystemFailure failure(number, syscall);
@@ -59,21 +58,6 @@ ReleasedPaths& Released() {
   return *paths;
 }
 
-/**
- * Mode 0600 for the file that bind made. Linux gives it the mode of the socket's own inode, which fchmod has
- * set, less the umask; neither is promised, and the umask belongs to the whole process and is not ours to
- * change. So where the mode has come out otherwise it is set on the path: after bind and before listen, as
- * until then every connect is refused whatever the mode.
- */
-BoundPath RestrictPath(const std::string& path) {
-  struct stat status;
-  if (::lstat(path.c_str(), &status) != 0) throw SystemFailure(errno, "lstat").Path(path).Address(path);
-  if ((status.st_mode & 07777) != kOwnerOnly && ::chmod(path.c_str(), kOwnerOnly) != 0) {
-    throw SystemFailure(errno, "chmod").Path(path).Address(path);
-  }
-  return {path, status.st_dev, status.st_ino};
-}
-
 /** Nothing where it is not connected, or not any more. */
 std::optional<SocketAddress> PeerIfThere(int fd) {
   SocketAddress peer;
@@ -100,15 +84,19 @@ std::unique_ptr<Socket> Socket::Listen(const SocketAddress& address, int backlog
   std::unique_ptr<Socket> socket(new Socket(Make(address), State::kListening));
   const int fd = socket->fd();
   if (address.family() == AF_UNIX) {
-    // Where the system honours this, the file is never open to others at all; where not, RestrictPath
-    // suffices.
+    // Where the system honours this, the file is never open to others at all; where not, what
+    // follows bind suffices.
     static_cast<void>(::fchmod(fd, kOwnerOnly));
   } else {
     socket->SetOption(SOL_SOCKET, SO_REUSEADDR, 1);
     if (address.family() == AF_INET6) socket->SetOption(IPPROTO_IPV6, IPV6_V6ONLY, 0);
   }
   if (::bind(fd, address.get(), address.length) != 0) throw AddressFailure(errno, "bind", address);
-  if (address.family() == AF_UNIX) socket->bound_ = RestrictPath(address.ToString());
+  if (address.family() == AF_UNIX) {
+    // Linux gives the file the mode of the socket's own inode, less the umask; neither is promised. After
+    // bind and before listen, as until then every connect is refused whatever the mode.
+    socket->bound_ = BoundPath::OwnerOnly(address.ToString());
+  }
   if (::listen(fd, backlog) != 0) throw AddressFailure(errno, "listen", address);
   return socket;
 }
@@ -255,22 +243,9 @@ int Socket::Release() {
 }
 
 void Socket::Close() {
-  RemovePath();
-  fd_.reset();
-}
-
-/**
- * Before the descriptor is closed: as long as it is open the kernel keeps the inode, so that no other file
- * can have got its number. A path that somebody else has bound since then stays.
- */
-void Socket::RemovePath() {
-  if (!bound_) return;
-  struct stat status;
-  if (::lstat(bound_->path.c_str(), &status) == 0 && status.st_dev == bound_->device &&
-      status.st_ino == bound_->inode) {
-    ::unlink(bound_->path.c_str());
-  }
+  if (bound_) bound_->Remove();
   bound_.reset();
+  fd_.reset();
 }
 
 }  // namespace tcpshm
