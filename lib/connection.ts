@@ -194,6 +194,7 @@ export class Connection {
     this.#consumer.pop();
     const notices = this.#notices;
     if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#popped();
+    if (this.#pump !== null) this.#pump.popped();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
@@ -430,7 +431,7 @@ export class Connection {
     return link.ended === null;
   }
 
-  /** @internal What to call when a push needs a poll to go out, while nobody polls. */
+  /** @internal What to call when a push or a pop needs a poll to go out, while nobody polls. */
   set onStir(call: (() => void) | null) {
     this.#onStir = call;
     if (this.#pump !== null) this.#pump.onStir = call;
@@ -451,6 +452,11 @@ export class Connection {
   /** @internal Whether something is to be sent that the socket did not take yet. */
   get sending(): boolean {
     return this.#pump?.sending ?? false;
+  }
+
+  /** @internal Whether some more polls are needed before it may sleep: to acknowledge what was popped. */
+  get owes(): boolean {
+    return this.#pump?.owes ?? false;
   }
 
   /** @internal Whether there is something to do that no bell and no socket will tell of. */

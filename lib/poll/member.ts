@@ -60,6 +60,7 @@ export class Member implements Sleeper {
   cool(delivers: boolean): Rest {
     const { connection } = this;
     if (!this.#hot) return 'cold';
+    if (connection.owes) return 'stirring';
     if (connection.restless || !this.#listen()) return 'restless';
     if (this.kind === 'shm') {
       const bell = this.#waker.bellFor(this.#token);
