@@ -196,6 +196,11 @@ export class Server implements Pollable {
     return moved;
   }
 
+  /** @internal */
+  rouse(): boolean {
+    return this.#members.rouse();
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
     const rest = this.#members.settle();
