@@ -188,6 +188,12 @@ export class Client implements Pollable {
     return this.#closed || this.pollTcp(now) || moved;
   }
 
+  /** @internal */
+  rouse(): boolean {
+    this.#polled?.stir();
+    return true;
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
     const rest = this.#polled?.cool(this.#options.onMessage !== undefined) ?? 'cold';

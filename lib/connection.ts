@@ -210,6 +210,7 @@ export class Connection {
     if (this.#closed) throw this.#closedError();
     this.#consumer.pop();
     if (isNoticed(this.#notices, this.#peerParked)) this.#popped();
+    if (this.#pump !== null) this.#pump.popped();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
@@ -488,7 +489,7 @@ export class Connection {
     return link.ended === null;
   }
 
-  /** @internal What to call when a push needs a poll to go out, while nobody polls. */
+  /** @internal What to call when a push or a pop needs a poll to go out, while nobody polls. */
   set onStir(call: (() => void) | null) {
     if (this.#pump !== null) this.#pump.onStir = call;
   }
@@ -508,6 +509,11 @@ export class Connection {
   /** @internal Whether something is to be sent that the socket did not take yet. */
   get sending(): boolean {
     return this.#pump?.sending ?? false;
+  }
+
+  /** @internal Whether some more polls are needed before it may sleep: to acknowledge what was popped. */
+  get owes(): boolean {
+    return this.#pump?.owes ?? false;
   }
 
   /** @internal Whether there is something to do that no bell and no socket will tell of. */

@@ -250,6 +250,11 @@ export class Server implements Pollable {
     return moved;
   }
 
+  /** @internal */
+  rouse(): boolean {
+    return this.#polled.rouse();
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
     const rest = this.#polled.settle();

@@ -119,6 +119,10 @@ export class GroupHost implements Pollable {
     return this.#polled.visit('tcp', 0, this.#serveTcp) || shm;
   }
 
+  rouse(): boolean {
+    return this.#polled.rouse();
+  }
+
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
     const rest = this.#polled.settle();

@@ -88,6 +88,7 @@ function polled(host: GroupHost, line: GroupLine): Pollable {
     get closed() {
       return host.closed;
     },
+    rouse: () => host.rouse(),
     park: () => host.park(),
     pollMessages: (now) => host.pollMessages(now),
     pollControl(now) {

@@ -26,6 +26,8 @@ export interface Pollable {
   pollMessages(now: number): boolean;
   /** Logins, and the liveness of shared segments. */
   pollControl(now: number): void;
+  /** Who was woken looks at all connections, if they are so few that to ask who has something takes longer. */
+  rouse(): boolean;
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number;
 }
@@ -54,6 +56,8 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
     /** Of the event loop; and whether something has moved since, of which its turn may make something. */
     let turnedAt = performance.now();
     let fresh = true;
+    /** Whether what has woken it is still to be taken. */
+    let untaken = false;
     while (!stopped()) {
       const now = performance.now();
       let moved = false;
@@ -71,13 +75,16 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
       if (idle === 'busy' || (idle !== 'park' && polls < POLLS_PER_TURN)) continue;
       polls = 0;
       if (idle === 'park' && !(blocking && fresh)) {
+        if (untaken) waker.take();
+        untaken = false;
         const ms = subject.park(now);
-        if (ms > 0 && !blocking) {
-          await waker.sleep(ms, subject.alive);
-          continue;
+        if (ms > 0) {
+          const woken = blocking ? waker.block(Math.min(ms, BLOCK_MS)) : await waker.sleep(ms, subject.alive);
+          if (stopped()) return;
+          if (woken) untaken = subject.rouse();
+          if (woken && !untaken) waker.take();
+          if (!blocking || (woken && now - turnedAt < BLOCK_MS)) continue;
         }
-        const woken = ms > 0 && waker.block(Math.min(ms, BLOCK_MS));
-        if (woken && now - turnedAt < BLOCK_MS) continue;
       }
       await nextTurn();
       turnedAt = performance.now();

@@ -32,6 +32,7 @@ export class Idling {
   readonly #spinMs: number;
   readonly #yieldMs: number;
   #movedAt = Number.NaN;
+  #slept = false;
 
   /** Throws ERR_OPTION. */
   constructor(options: IdleStrategy | IdleOptions = 'backoff') {
@@ -42,13 +43,19 @@ export class Idling {
     this.#yieldMs = time(given.yieldMs, 'idle.yieldMs', 1);
   }
 
-  /** Whether a poll in which nothing moves is enough to know. */
+  /** Whether one poll in which nothing moves is enough to know: for who is to sleep then, or has just slept. */
   get hasty(): boolean {
-    return this.#strategy === 'park';
+    return this.#strategy === 'park' || this.#slept;
   }
 
   /** What to do after some polls. `now` in milliseconds. */
   next(moved: boolean, now: number): Idle {
+    const idle = this.#decide(moved, now);
+    this.#slept = idle === 'park';
+    return idle;
+  }
+
+  #decide(moved: boolean, now: number): Idle {
     if (this.#strategy === 'busy' || this.#strategy === 'yield') return this.#strategy;
     if (this.#strategy === 'park') return moved ? 'spin' : 'park';
     if (moved || Number.isNaN(this.#movedAt)) this.#movedAt = now;

@@ -66,6 +66,7 @@ export class Polled implements Sleeper {
   cool(delivers: boolean): Rest {
     const { connection } = this;
     if (!this.#hot) return 'cold';
+    if (connection.owes) return 'stirring';
     if (connection.restless || !this.#listen()) return 'restless';
     if (this.kind === 'shm') {
       const bell = this.#waker.bellFor(this.#token);

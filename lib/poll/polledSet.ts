@@ -26,6 +26,8 @@ export interface GroupOptions {
 
 /** So many connections are polled by looking at each of them, which is faster than to ask who has something. */
 const FEW = 16;
+/** So few that, after a sleep, visiting all takes less than two system calls, which would tell whom to visit. */
+const ROUSED = 4;
 /** Visits in which nothing moved, after which one of many becomes cold. */
 const COOL_AFTER = 256;
 /** Visits between two looks at the kernel wait, which is a system call. */
@@ -213,6 +215,13 @@ export class PolledSet {
       if (next.done === true) this.#sweep = null;
       else if (!next.value.hot) look(next.value);
     }
+  }
+
+  /** Has all visited, where there are few. False where there are many. */
+  rouse(): boolean {
+    if (this.#polled.size > ROUSED) return false;
+    for (const polled of this.#polled.values()) polled.stir();
+    return true;
   }
 
   /** Lets all become cold, and gives what keeps those awake that stay hot. */

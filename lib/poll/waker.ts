@@ -100,7 +100,7 @@ export class Waker {
 
   /** Stirs those that something has come for. A system call. */
   take(): void {
-    if (this.#made !== null) this.#stir(this.#made.wait(this.#events, 0));
+    if (this.#made !== null && !this.#closed) this.#stir(this.#made.wait(this.#events, 0), true);
   }
 
   /** Ends the sleep that is under way, or is about to begin in this turn of the event loop. */
@@ -108,8 +108,11 @@ export class Waker {
     this.#awake?.();
   }
 
-  /** Sleeps in the event loop until something comes, or for so long. `alive` tells whether that keeps the process. */
-  async sleep(ms: number, alive: boolean): Promise<void> {
+  /**
+   * Sleeps in the event loop until something comes, which is to be taken then, or for so long: then it gives false.
+   * `alive` tells whether that keeps the process.
+   */
+  async sleep(ms: number, alive: boolean): Promise<boolean> {
     const epoll = this.#epoll;
     if (epoll !== null && !this.#watching) {
       this.#watching = true;
@@ -117,26 +120,27 @@ export class Waker {
     }
     if (epoll !== null && alive) epoll.ref();
     let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.#awake = resolve;
-      timer = setTimeout(resolve, ms);
+    const woken = await new Promise<boolean>((resolve) => {
+      this.#awake = () => resolve(true);
+      timer = setTimeout(resolve, ms, false);
       if (!alive || epoll !== null) timer.unref();
     });
     clearTimeout(timer);
     this.#awake = null;
     // While it is awake, what it does keeps the process.
     epoll?.unref();
-    if (!this.#closed) this.take();
+    return woken;
   }
 
-  /** The same, with the whole thread. False if nothing came. */
+  /** The same, with the whole thread. */
   block(ms: number): boolean {
     if (this.#epoll === null) {
       Atomics.wait(NOTHING, 0, 0, ms);
       return false;
     }
     const count = this.#epoll.wait(this.#events, Math.ceil(ms));
-    this.#stir(count);
+    // The bell rings on until it is answered; a socket has told what it was asked for once.
+    this.#stir(count, false);
     return count > 0;
   }
 
@@ -152,11 +156,11 @@ export class Waker {
     this.#made?.close();
   }
 
-  #stir(count: number): void {
+  #stir(count: number, answering: boolean): void {
     for (let i = 0; i < count; i++) {
       const token = this.#events[2 * i] as number;
-      if (token === BELL_TOKEN) this.#answer();
-      else this.#sleepers.get(token)?.stir();
+      if (token !== BELL_TOKEN) this.#sleepers.get(token)?.stir();
+      else if (answering) this.#answer();
     }
   }
 

@@ -128,6 +128,11 @@ export class Replication {
     return this.#sending;
   }
 
+  /** Whether the peer does not know yet of all that was popped: the next polls tell it, if they bring nothing. */
+  get owes(): boolean {
+    return this.#told !== this.#tellable.position;
+  }
+
   /** Says that a poll brought nothing: after some of those, what was popped is acknowledged. */
   idle(): void {
     if (this.#idlePolls < IDLE_POLLS) this.#idlePolls++;

@@ -40,8 +40,10 @@ export class WireLink implements Link, FrameSink {
   readonly #reader: FrameReader;
   /** Called when something is to be sent that only a poll will send; for who does not poll now. */
   onStir: (() => void) | null = null;
-  /** Whether the last poll received something. */
+  /** Whether the last poll received something, be it a part of a message; heartbeats are nothing. */
   received = false;
+  /** What the peer has acknowledged. */
+  #acknowledged = 0;
   #ended: DisconnectReason | null = null;
   #error: TcpshmError | null = null;
   /** Why the wire takes nothing any more. What the peer has said before, its goodbye perhaps, is still to be read. */
@@ -83,6 +85,10 @@ export class WireLink implements Link, FrameSink {
     const replication = this.#replication;
     return replication !== null && (replication.sending || replication.unsent > 0);
   }
+  /** Whether some more polls are needed to acknowledge what was popped. */
+  get owes(): boolean {
+    return this.#replication?.owes ?? false;
+  }
   get error(): TcpshmError | null {
     return this.#error;
   }
@@ -97,12 +103,17 @@ export class WireLink implements Link, FrameSink {
     if (this.onStir !== null && this.sending) this.onStir();
   }
 
+  /** Something was popped: polls will acknowledge it. */
+  popped(): void {
+    if (this.onStir !== null && this.#ended === null) this.onStir();
+  }
+
   poll(now: number): void {
     if (this.#ended !== null) return;
     this.#eager = true;
+    this.received = false;
     try {
       const count = receiveInto(this.#reader, this.#wire);
-      this.received = count > 0;
       if (this.#ended !== null) return;
       this.#replication?.settle(count <= 0);
       if (count > 0) {
@@ -231,10 +242,13 @@ export class WireLink implements Link, FrameSink {
   }
 
   dataArrives(block: Block, start: number, length: number): void {
+    this.received = true;
     this.#replication?.dataArrives(block, start, length);
   }
 
   dataEnds(acknowledged: number, acknowledgedSequence: number): void {
+    if (acknowledged !== this.#acknowledged) this.received = true;
+    this.#acknowledged = acknowledged;
     this.#replication?.dataEnds(acknowledged, acknowledgedSequence);
   }
 

@@ -115,8 +115,35 @@ describe('peers that sleep', () => {
       const polls = await pollsIn(1500, client);
       expect([local.state, remote.state]).to.deep.equal(['connected', 'connected']);
       expect([...serverEnded, ...clientEnded]).to.deep.equal([]);
-      // 50 for 30 ms each; and over shared memory the heartbeats of the other side wake it as well.
+      // 50 for 30 ms each; and over tcp the heartbeats of the other side wake it as well.
       expect(polls).to.be.within(5, 200);
+    });
+
+    it(`acknowledge what was popped, in a handler or while they slept, over ${way}`, async () => {
+      const day = 24 * 60 * 60 * 1000;
+      const times = { heartbeatIntervalMs: day / 2, connectionTimeoutMs: day };
+      const server = scene.server({
+        ...scene.wire(way),
+        ...times,
+        onMessage: (connection) => connection.pop(),
+      });
+      const client = scene.client({ ...scene.wire(way), ...times });
+      const local = await scene.connect(client, await scene.address(server, way));
+      await scene.until(() => server.connections.length > 0, 'the server to have the connection');
+      const [remote] = server.connections as [Connection];
+      run(server, PARK);
+      run(client, PARK);
+      for (let count = 1; count <= 5; count++) {
+        await sleep(20);
+        expect(local.send(`${count}`)).to.equal(true);
+        await waitFor(() => local.readState().acknowledged.sequence === count);
+        expect(remote.send(`${count}`)).to.equal(true);
+        await waitFor(() => local.readState().received.sequence === count);
+        await sleep(20);
+        expect(local.front()?.text()).to.equal(`${count}`);
+        local.pop();
+        await waitFor(() => remote.readState().acknowledged.sequence === count);
+      }
     });
 
     it(`hear of each other's end, over ${way}`, async () => {
@@ -251,6 +278,15 @@ describe('peers that sleep', () => {
       expect(unread.front()).to.equal(null);
     });
   }
+
+  it('do not sleep before they have acknowledged what they popped', async () => {
+    const { client, remote } = await scene.pair('tcp native');
+    expect(remote.send('one')).to.equal(true);
+    while (!client.pollTcp()) await sleep(1);
+    expect(client.park()).to.equal(0);
+    for (let i = 0; i < 2; i++) client.pollTcp();
+    expect(client.park()).to.be.above(0);
+  });
 
   for (const way of ['inproc', 'shm', 'tcp native'] as const) {
     it(`wake a thread that sleeps as a whole, over ${way}`, async () => {
