@@ -128,6 +128,11 @@ export class Replication {
     return this.#sending;
   }
 
+  /** Whether something was pushed or popped that is not safe yet, and so not to be told: a poll has it written. */
+  get unsafe(): boolean {
+    return this.#rings.durability?.clean === false;
+  }
+
   /** Whether the peer does not know yet of all that was popped: the next polls tell it, if they bring nothing. */
   get owes(): boolean {
     return this.#told !== this.#tellable.position;

@@ -100,7 +100,7 @@ export class WireLink implements Link, FrameSink {
       this.#eager = false;
       this.#send(false);
     }
-    if (this.onStir !== null && this.sending) this.onStir();
+    if (this.onStir !== null && (this.sending || (this.#replication as Replication).unsafe)) this.onStir();
   }
 
   /** Something was popped: polls will acknowledge it. */

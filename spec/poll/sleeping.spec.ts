@@ -279,6 +279,28 @@ describe('peers that sleep', () => {
     });
   }
 
+  it("wake to have on the disk what a timer of the application sends, with durability 'disk'", async () => {
+    const done = signal<void>();
+    let count = 0;
+    const onMessage = (connection: Connection): void => {
+      connection.pop();
+      if (++count === 20) done.give();
+    };
+    const { directory } = scene.folders;
+    // So that no heartbeat can be what it wakes for.
+    const never = { heartbeatIntervalMs: 3_600_000, connectionTimeoutMs: 7_200_000 };
+    const server = scene.server({ onMessage, directory, durability: 'disk', ...never });
+    const client = scene.client({ directory, durability: 'disk', ...never });
+    const connection = await scene.connect(client, await scene.address(server, 'tcp native'));
+    run(server, PARK);
+    run(client, PARK);
+    for (let i = 0; i < 20; i++) {
+      await sleep(3);
+      connection.send('one at a time');
+    }
+    await done.come;
+  });
+
   it('do not sleep before they have acknowledged what they popped', async () => {
     const { client, remote } = await scene.pair('tcp native');
     expect(remote.send('one')).to.equal(true);
