@@ -144,6 +144,7 @@ export class Client implements Pollable {
     if (connection !== null && connection.transport !== 'tcp' && !connection.pollLink(now)) {
       this.#disconnect(connection);
     }
+    for (const other of this.#connections.values()) if (other !== connection) other.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
@@ -153,6 +154,7 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport !== 'tcp') return;
+    connection.drainWriters();
     const alive = connection.pollLink(now);
     this.#deliver(connection);
     if (alive) return;
@@ -165,7 +167,9 @@ export class Client implements Pollable {
   pollShm(): void {
     this.#throwIfClosed();
     const connection = this.#current;
-    if (connection !== null && connection.transport !== 'tcp') this.#deliver(connection);
+    if (connection === null || connection.transport === 'tcp') return;
+    connection.drainWriters();
+    this.#deliver(connection);
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. */

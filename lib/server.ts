@@ -155,6 +155,8 @@ export class Server implements Pollable {
     for (const { connection } of this.#groups.members) {
       if (kindOf(connection) === 'shm' && !connection.pollLink(now)) this.#disconnect(connection);
     }
+    // Those that are connected do that with their messages.
+    for (const connection of this.#connections.values()) if (!connection.attached) connection.drainWriters();
     if (!this.#closed && this.#renewal.due(now)) this.#renew();
   }
 
@@ -162,6 +164,7 @@ export class Server implements Pollable {
   pollTcp(now: number = performance.now(), group = 0): void {
     this.#throwIfClosed();
     for (const connection of this.#groups.of('tcp', group)) {
+      connection.drainWriters();
       const alive = connection.pollLink(now);
       this.#deliver(connection);
       if (!alive) this.#disconnect(connection);
@@ -171,7 +174,10 @@ export class Server implements Pollable {
   /** Serves the connections over shared memory of a group: hands out messages. Needs no time and no system call. */
   pollShm(group = 0): void {
     this.#throwIfClosed();
-    for (const connection of this.#groups.of('shm', group)) this.#deliver(connection);
+    for (const connection of this.#groups.of('shm', group)) {
+      connection.drainWriters();
+      this.#deliver(connection);
+    }
   }
 
   /** All groups, once: what `run` calls in its inner loop. */

@@ -12,7 +12,7 @@ const LAYERS = [
   ['memory'],
   ['ring'],
   ['session'],
-  ['store', 'wire'],
+  ['store', 'wire', 'writer'],
   ['options.ts'],
   ['connection.ts'],
   ['login', 'poll'],
