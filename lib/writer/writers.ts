@@ -161,7 +161,7 @@ export class Writers {
       outlet.push();
       return true;
     }
-    // At the worst, padding comes before its largest record, and is shorter.
+    // So that it is not copied in vain. At the worst, padding comes before its largest record, and is shorter.
     if (!this.#producer().fits(lengthBytes + largestBytes - ALIGNMENT)) return false;
     let complete = false;
     try {
