@@ -187,9 +187,15 @@ export class Connection {
   send(data: Uint8Array | string, type = 1): boolean {
     const message = this.alloc(typeof data === 'string' ? Buffer.byteLength(data) : data.length);
     if (message === null) return false;
-    message.type = type;
-    if (typeof data === 'string') message.setText(data);
-    else message.set(data);
+    try {
+      message.type = type;
+      if (typeof data === 'string') message.setText(data);
+      else message.set(data);
+    } catch (error) {
+      // Nobody else could push it, and writers wait while it is allocated.
+      this.#producer.forget();
+      throw error;
+    }
     this.push();
     return true;
   }

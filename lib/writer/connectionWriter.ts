@@ -52,11 +52,11 @@ export class ConnectionWriter {
    */
   static open(handle: WriterHandle): ConnectionWriter {
     const memory = openWriterMemory(handle);
+    const fate = Atomics.load(memory.connection, 0);
+    if (fate !== Fate.open) throw connectionClosed(handle, fate);
     const release = takeOwnership(memory.owner);
     try {
-      const writer = new ConnectionWriter(handle, memory, release);
-      writer.#throwIfClosed();
-      return writer;
+      return new ConnectionWriter(handle, memory, release);
     } catch (error) {
       release();
       Atomics.store(memory.owner, 0, Owner.ended);
@@ -165,14 +165,20 @@ export class ConnectionWriter {
   }
 
   #closedError(): TcpshmError {
-    const connection = `the connection of '${this.localName}' to '${this.remoteName}'`;
-    if (this.#closed) return new TcpshmError('ERR_CLOSED', `this writer of ${connection} is closed`);
-    const ended = this.#connection[0] === Fate.ended;
+    if (!this.#closed) return connectionClosed(this, this.#connection[0] as number);
     return new TcpshmError(
       'ERR_CLOSED',
-      ended ? `the thread of ${connection} has ended` : `${connection} is closed`,
+      `this writer of the connection of '${this.localName}' to '${this.remoteName}' is closed`,
     );
   }
+}
+
+function connectionClosed(of: Pick<WriterHandle, 'localName' | 'remoteName'>, fate: number): TcpshmError {
+  const connection = `the connection of '${of.localName}' to '${of.remoteName}'`;
+  return new TcpshmError(
+    'ERR_CLOSED',
+    fate === Fate.ended ? `the thread of ${connection} has ended` : `${connection} is closed`,
+  );
 }
 
 /** Takes a writer for this thread, until its end; returns a function that cancels the latter. */
