@@ -53,7 +53,9 @@ export class ConnectionWriter {
   static open(handle: WriterHandle): ConnectionWriter {
     const memory = openWriterMemory(handle);
     const fate = Atomics.load(memory.connection, 0);
-    if (fate !== Fate.open) throw connectionClosed(handle, fate);
+    // A writer that was closed itself says so below.
+    if (fate !== Fate.open && Atomics.load(memory.owner, 0) !== Owner.closed)
+      throw connectionClosed(handle, fate);
     const release = takeOwnership(memory.owner);
     try {
       return new ConnectionWriter(handle, memory, release);
@@ -175,10 +177,9 @@ export class ConnectionWriter {
 
 function connectionClosed(of: Pick<WriterHandle, 'localName' | 'remoteName'>, fate: number): TcpshmError {
   const connection = `the connection of '${of.localName}' to '${of.remoteName}'`;
-  return new TcpshmError(
-    'ERR_CLOSED',
-    fate === Fate.ended ? `the thread of ${connection} has ended` : `${connection} is closed`,
-  );
+  if (fate === Fate.ended) return new TcpshmError('ERR_CLOSED', `the thread of ${connection} has ended`);
+  if (fate === Fate.closed) return new TcpshmError('ERR_CLOSED', `${connection} is closed`);
+  return new TcpshmError('ERR_CLOSED', `this writer of ${connection} is closed: its memory is damaged`);
 }
 
 /** Takes a writer for this thread, until its end; returns a function that cancels the latter. */

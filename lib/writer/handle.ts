@@ -12,7 +12,7 @@ import { isCapacity, RingMemory } from '../ring/memory.js';
  *     identity          MAGIC          i32
  *                       QUEUE_BYTES    i32  capacity of the queue that the ring leads to
  *     writer line       OWNER          i32  which thread has the writer open (`Owner`)
- *     connection line   CONNECTION     i32  what became of the connection (`Fate`)
+ *     connection line   CONNECTION     i32  what became of the connection, for this writer (`Fate`)
  */
 const LINE_BYTES = 128;
 
@@ -46,6 +46,8 @@ export const Fate = {
   closed: 1,
   /** The thread of the connection ended without closing it. */
   ended: 2,
+  /** It goes on without this writer, whose memory is damaged. */
+  damaged: 3,
 } as const;
 
 /**

@@ -197,7 +197,7 @@ export class Writers {
   }
 
   #damaged(source: Source, cause: unknown): TcpshmError {
-    this.#forget(source);
+    this.#forget(source, Fate.damaged);
     const { localName, remoteName } = this.#outlet;
     return new TcpshmError(
       'ERR_SEGMENT',
@@ -221,12 +221,12 @@ export class Writers {
     return true;
   }
 
-  #forget(source: Source): void {
+  #forget(source: Source, fate: number = Fate.closed): void {
     const at = this.#sources.indexOf(source);
     if (at < 0) return;
     this.#sources.splice(at, 1);
     source.cancel();
-    Atomics.store(source.connection, 0, Fate.closed);
+    Atomics.store(source.connection, 0, fate);
     if (at === this.#turn) this.#left = TURN_BYTES;
     if (at < this.#turn) this.#turn--;
     if (this.#turn >= this.#sources.length) this.#turn = 0;

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { ConnectionWriter, RingChannel, type WriterHandle } from '../../lib/index.js';
@@ -7,6 +8,7 @@ import type { Pair } from '../contract/queueContract.js';
 import { expectCode } from '../support/failure.js';
 import { Random, randomSeed } from '../support/random.js';
 import { until } from '../support/until.js';
+import { Channel } from './channel.js';
 import { Ledger } from './numbered.js';
 import type { WriterBegun, WriterThread } from './writerThread.js';
 
@@ -183,16 +185,10 @@ describe('writers in other threads', () => {
     await until(() => closed.ended, 'its end');
     expect(closed.error).to.have.property('code', 'ERR_CLOSED');
 
-    const owner = new Worker(
-      `import(${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)}).then(({ RingChannel }) => {
-        const { parentPort } = require('node:worker_threads');
-        globalThis.channel = new RingChannel();
-        parentPort.postMessage(channel.local.writer());
-        setInterval(() => {}, 1000);
-      });`,
-      { eval: true },
-    );
-    workers.push(owner);
+    const owner = run(`
+      globalThis.channel = new RingChannel();
+      parentPort.postMessage(channel.local.writer());
+      setInterval(() => {}, 1000);`);
     const [handle] = (await once(owner, 'message')) as [WriterHandle];
     const writer = ConnectionWriter.open(handle);
     expect(writer.send('to nobody')).to.equal(true);
@@ -205,4 +201,52 @@ describe('writers in other threads', () => {
     writer.close();
     expectCode(() => ConnectionWriter.open(handle), 'ERR_CLOSED');
   });
+
+  it('have every push taken that has returned before the connection was closed', async () => {
+    for (let i = 0; i < 20; i++) {
+      const channel = new Channel(2 ** 20);
+      const thread = run(
+        `
+        const writer = ConnectionWriter.open(workerData);
+        let pushed = 0;
+        parentPort.postMessage(pushed);
+        try {
+          for (;;) if (writer.send('x'.repeat(pushed % 10))) pushed++;
+        } catch ({ code }) {
+          parentPort.postMessage({ pushed, code });
+        }`,
+        channel.local.writer({ capacityBytes: 4096 }),
+      );
+      await once(thread, 'message');
+      const least = 100 * i;
+      await until(
+        () => channel.local.pushed >= least,
+        'some messages',
+        async () => {
+          channel.poll();
+          channel.receive();
+          await nextTurn();
+        },
+      );
+      channel.local.close();
+      const [{ pushed, code }] = (await once(thread, 'message')) as [{ pushed: number; code: string }];
+      expect(code).to.equal('ERR_CLOSED');
+      channel.receive();
+      // The one that threw may have been taken.
+      expect(channel.far.popped).to.be.within(Math.max(pushed, least), pushed + 1);
+      channel.close();
+    }
+  });
+
+  /** A thread that runs this text, with the library's names. */
+  function run(text: string, workerData: unknown = null): Worker {
+    const library = new URL('../../lib/index.js', import.meta.url).href;
+    const worker = new Worker(
+      `const { parentPort, workerData } = require('node:worker_threads');
+       import(${JSON.stringify(library)}).then(({ ConnectionWriter, RingChannel }) => { ${text} });`,
+      { eval: true, workerData },
+    );
+    workers.push(worker);
+    return worker;
+  }
 });
