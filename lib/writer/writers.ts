@@ -119,19 +119,20 @@ export class Writers {
   }
 
   /**
-   * Closes all writers: their next calls throw. With `moving`, what they have pushed is moved first, as far as the queue
-   * has room. Idempotent.
+   * Closes all writers: their next calls throw. With `moving`, for which nothing may be allocated and no batch open, what
+   * they have pushed is moved, as far as the queue has room. Idempotent.
    */
   close(moving: boolean): void {
     // END; observed by ConnectionWriter after each publication. What it published before is found by what follows.
     for (const { connection } of this.#sources) Atomics.store(connection, 0, Fate.closed);
-    try {
-      if (moving) this.drainAll();
-    } catch (error) {
-      // The session is another's, or the queue is broken: this is its end, and what cannot be moved stays behind.
-      if (!(error instanceof TcpshmError)) throw error;
-    } finally {
-      for (const source of [...this.#sources]) this.#forget(source);
+    for (const source of [...this.#sources]) {
+      try {
+        if (moving) this.#move(source, source.capacity);
+      } catch (error) {
+        // The session is another's, or memory is broken: this is the end, and what cannot be moved stays behind.
+        if (!(error instanceof TcpshmError)) throw error;
+      }
+      this.#forget(source);
     }
   }
 

@@ -337,6 +337,18 @@ describe('what writers have pushed', () => {
       expect(channel.local.state).to.equal('connected');
       channel.close();
     });
+
+    it('does not keep that of others from being moved when the connection is closed', () => {
+      const channel = new Channel();
+      const handle = channel.local.writer();
+      ConnectionWriter.open(handle).send('x');
+      const good = channel.writer();
+      good.send('good');
+      openWriterMemory(handle).ring.words[RECORDS >> 2] = 3;
+      channel.local.close();
+      expect(channel.receive()).to.deep.equal(['good']);
+      channel.close();
+    });
   });
 
   it('is refused by a queue that the peer has broken, which is told as such', async () => {

@@ -8,6 +8,7 @@ const HEAD_BYTES = 12;
 /** Messages of one writer at the most. */
 const NUMBERS = 2 ** 24;
 const STEP = 0x9e3779b9;
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 
 function keyOf(writer: number, n: number): number {
   return writer * NUMBERS + n;
@@ -62,7 +63,12 @@ export function pushNext(writer: ConnectionWriter, id: number, count: number): v
   for (let i = 0; i < batch; i++) {
     const size = numberedSize(id, first + i, largest);
     let message = writer.alloc(size);
-    for (; message === null; message = writer.alloc(size)) watchdog.check();
+    for (let tries = 1; message === null; tries++) {
+      watchdog.check();
+      // The thread that is to make room may need this processor.
+      if (tries % 100 === 0) Atomics.wait(NOBODY, 0, 0, 0.1);
+      message = writer.alloc(size);
+    }
     fillNumbered(message, id, first + i, batch - 1 - i);
     if (i < batch - 1) writer.pushMore();
     else writer.push();
