@@ -154,6 +154,7 @@ export class Client implements Pollable {
       if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#polled?.stir();
       if (!alive) this.#disconnect(connection);
     }
+    for (const other of this.#connections.values()) if (other !== connection) other.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
@@ -163,9 +164,10 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport !== 'tcp' || !this.#isHot()) return false;
+    const drained = connection.drainWriters();
     const alive = connection.pollLink(now);
     this.#deliver(connection);
-    if (alive) return connection.takeMoved();
+    if (alive) return connection.takeMoved() || drained;
     this.#disconnect(connection);
     // The delay counts from here.
     this.#backoff?.due(now);
@@ -177,8 +179,9 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport === 'tcp' || !this.#isHot()) return false;
+    const drained = connection.drainWriters();
     this.#deliver(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */

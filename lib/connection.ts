@@ -1,4 +1,5 @@
 import { TcpshmError } from './errors.js';
+import { checkOptions } from './options.js';
 import { RingConsumer } from './ring/consumer.js';
 import type { Message } from './ring/message.js';
 import { RingProducer } from './ring/producer.js';
@@ -21,6 +22,8 @@ import type { Link, LinkState } from './wire/link.js';
 import { Rouser } from './wire/rouser.js';
 import type { Wire } from './wire/wire.js';
 import { resumeLink, WireLink } from './wire/wireLink.js';
+import type { WriterHandle } from './writer/handle.js';
+import { type WriterOptions, Writers } from './writer/writers.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;
@@ -70,8 +73,8 @@ export function makeConnection(
  * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
  * and `pop` give what has arrived; the next login resumes it.
  *
- * Belongs to one thread, the one that polls it. Nothing here blocks, but for a `push` or `pop` while another process
- * moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
+ * Belongs to one thread, the one that polls it; others can send through a `writer`. Nothing here blocks, but for a
+ * `push` or `pop` while another process moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
  */
 export class Connection {
   /** What lies between the peers. */
@@ -109,8 +112,11 @@ export class Connection {
   #keeps = false;
   /** Whether messages were handed out since that was last asked. */
   #moved = false;
+  #onStir: (() => void) | null = null;
   #refed = true;
   #loginData: Uint8Array = new Uint8Array(0);
+  /** Those of other threads, once there was one. */
+  #writers: Writers | null = null;
 
   /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
   constructor(
@@ -217,20 +223,45 @@ export class Connection {
   send(data: Uint8Array | string, type = 1): boolean {
     const message = this.alloc(typeof data === 'string' ? Buffer.byteLength(data) : data.length);
     if (message === null) return false;
-    message.type = type;
-    if (typeof data === 'string') message.setText(data);
-    else message.set(data);
+    try {
+      message.type = type;
+      if (typeof data === 'string') message.setText(data);
+      else message.set(data);
+    } catch (error) {
+      // Nobody else could push it, and writers wait while it is allocated.
+      this.#producer.forget();
+      throw error;
+    }
     this.push();
     return true;
   }
 
   /**
+   * Lets another thread of this process send: gives a handle to be posted to it, and opened there with
+   * {@link ConnectionWriter.open}. One writer for each thread, any number of them. What they push is moved into the queue
+   * by every poll of this connection, connected or not, in turn, as far as there is room and while no message is
+   * allocated here and no batch open. Then `pushed` counts it; before, it is lost if this process dies. A writer lasts
+   * until it or the connection is closed. Throws ERR_CAPACITY, ERR_OPTION, ERR_CLOSED.
+   */
+  writer(options: WriterOptions = {}): WriterHandle {
+    if (this.#closed) throw this.#closedError();
+    checkOptions(options);
+    const { capacity } = this.#open.segment.outgoing(this.#open.role);
+    this.#writers ??= new Writers(this, () => this.#producer, capacity);
+    // One that sleeps does not know of it yet.
+    this.#onStir?.();
+    return this.#writers.add(options);
+  }
+
+  /**
    * Resolves once everything pushed and popped so far is safe as its durability words it: with 'process' at once, with
    * 'disk' when it is on the disk. (The write ends in another thread: the event loop must turn to hear of it, and no
-   * poll is needed.) Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
+   * poll is needed.) What writers have pushed is moved into the queue first; what finds no room there is not covered.
+   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
    */
   async flush(): Promise<void> {
     if (this.#closed) throw this.#closedError();
+    if (this.#writers !== null) this.#drain(this.#writers, true);
     await this.#flusher?.flush();
   }
 
@@ -275,12 +306,14 @@ export class Connection {
   /**
    * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
    * next login, where it is kept in a file; with `remove` it is deleted, for good. The object is of no use
-   * afterwards. Twice is harmless. With durability 'disk' all is safe when this returns; throws ERR_FILE when the disk
-   * fails, closed all the same.
+   * afterwards, nor are its writers: what they have pushed is moved into the queue first, as far as there is room (and
+   * not with `remove`), and the rest is lost. Twice is harmless. With durability 'disk' all is safe when this returns;
+   * throws ERR_FILE when the disk fails, closed all the same.
    */
   close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
     const there = this.follow();
+    if (there && !options.remove) this.#closeWriters();
     this.#end(there ? 'close' : 'abandon', () => {
       if (options.remove) this.#open.remove();
       else this.#open.close();
@@ -289,9 +322,9 @@ export class Connection {
 
   /**
    * Gives the session up to begin it anew: for when both sides cannot go on with it (`onSequenceMismatch`). Closes the
-   * connection; the file of the session is kept under another name, which this gives (null where there is none), and is
-   * listed by `listSessions`. The next login begins a new session, once the other side has done the same. Throws
-   * ERR_FILE when the file cannot be renamed, ERR_CLOSED.
+   * connection, and its writers with what was not moved yet; the file of the session is kept under another name, which
+   * this gives (null where there is none), and is listed by `listSessions`. The next login begins a new session, once the
+   * other side has done the same. Throws ERR_FILE when the file cannot be renamed, ERR_CLOSED.
    */
   resetSession(): string | null {
     if (this.#closed) throw this.#closedError();
@@ -306,13 +339,14 @@ export class Connection {
   }
 
   /**
-   * One round for an end of a RingChannel, which no client or server polls: hands what has arrived to `onMessage`,
-   * which pops it, and tells `onDisconnect` when the other end was closed or its thread has ended (another thread may
-   * open it again).
+   * One round for an end of a RingChannel, which no client or server polls: moves what writers have pushed into the queue,
+   * hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect` when the other end was closed or its
+   * thread has ended (another thread may open it again).
    */
   poll(handlers: ConnectionHandlers): void {
     if (this.#closed) throw this.#closedError();
     const link = this.#link;
+    if (this.#writers !== null) this.#drain(this.#writers, false);
     if (handlers.onMessage !== undefined) this.deliver(handlers.onMessage, MESSAGES_PER_POLL);
     if (link === null || this.#closed) return;
     link.poll(0);
@@ -491,6 +525,7 @@ export class Connection {
 
   /** @internal What to call when a push or a pop needs a poll to go out, while nobody polls. */
   set onStir(call: (() => void) | null) {
+    this.#onStir = call;
     if (this.#pump !== null) this.#pump.onStir = call;
   }
 
@@ -521,6 +556,7 @@ export class Connection {
     return (
       this.#fence !== null ||
       this.#consumer.held ||
+      this.#writers?.waiting === true ||
       this.#violation !== null ||
       (this.#link !== null && this.#link.ended !== null) ||
       (this.#durability !== null && (this.#durability.writing || !this.#durability.clean))
@@ -535,19 +571,32 @@ export class Connection {
   park(bell: Bell, delivers: boolean): boolean {
     const { segment, role } = this.#open;
     const place = segment.parking[role];
-    place.hang(bell);
-    place.park();
-    const stirs = (delivers && this.#consumer.unseen) || this.#producer.relieved || isMoved(segment.notices);
+    const shared = this.transport !== 'tcp';
+    if (shared) {
+      place.hang(bell);
+      place.park();
+    }
+    this.#writers?.park(bell);
+    const stirs =
+      (shared &&
+        ((delivers && this.#consumer.unseen) || this.#producer.relieved || isMoved(segment.notices))) ||
+      this.#writers?.waiting === true;
     if (!stirs) return true;
-    place.leave();
+    this.unpark();
     return false;
+  }
+
+  /** @internal Whether others ring when it sleeps: its peer, or its writers. */
+  get rung(): boolean {
+    return this.transport !== 'tcp' || this.#writers !== null;
   }
 
   /** @internal Awake again. */
   unpark(): void {
     if (this.#closed) return;
     const { segment, role } = this.#open;
-    segment.parking[role].leave();
+    if (this.transport !== 'tcp') segment.parking[role].leave();
+    this.#writers?.unpark();
   }
 
   /**
@@ -606,9 +655,43 @@ export class Connection {
     }
   }
 
+  /**
+   * @internal Moves what writers have pushed into the queue: to be called by every poll, before the link sends. False
+   * when nothing was moved. What is wrong with the queue is for `pollLink` to tell, what is wrong with a writer is thrown.
+   */
+  drainWriters(): boolean {
+    if (this.#writers === null) return false;
+    try {
+      return this.#drain(this.#writers, false);
+    } catch (error) {
+      if (error === this.#violation) return false;
+      throw error;
+    }
+  }
+
   /** @internal The peer did what the protocol does not allow: the link ends with the next poll. */
   violate(error: TcpshmError): void {
     this.#violation = error;
+  }
+
+  #drain(writers: Writers, all: boolean): boolean {
+    // A fence is for `pollLink` to notice.
+    if (isMoved(this.#notices) && !this.follow()) return false;
+    try {
+      if (!all) return writers.drain();
+      writers.drainAll();
+      return false;
+    } catch (error) {
+      throw this.#noticed(error);
+    }
+  }
+
+  /** Before the end: what they have pushed is moved into the queue, as far as it has room. */
+  #closeWriters(): void {
+    if (this.#writers === null) return;
+    // What was not published here would be in the way, and goes anyway.
+    this.#producer.retract();
+    this.#writers.close(true);
   }
 
   /** `search` for the calls of the user, to whom a fence is thrown: nothing else tells him. */
@@ -677,7 +760,7 @@ export class Connection {
 
   /** The end of a connection whose session is another process's, without a word to the peer. */
   #shut(): void {
-    if (!this.#closed) this.#end('abandon', () => this.#open.close());
+    this.#end('abandon', () => this.#open.close());
   }
 
   #pass(link: Link, now: number): Handover {
@@ -699,12 +782,15 @@ export class Connection {
 
   /** Closes everything, the link and the session in the ways given. */
   #end(linkGoes: 'close' | 'abandon' | 'keep', closeSession: () => void): void {
+    if (this.#closed) return;
     this.#closed = true;
     if (linkGoes === 'close') this.#link?.close();
     else if (linkGoes === 'abandon') this.#link?.abandon();
     this.#link = null;
     this.#pump = null;
     this.#fence = null;
+    this.#writers?.close(false);
+    this.#writers = null;
     this.#producer.message.expire();
     this.#consumer.message.expire();
     this.#pursuit.closeLeft();

@@ -19,3 +19,6 @@ export type { Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
 export { listSessions, type SessionFile } from './store/sessionFiles.js';
 export type { Address } from './wire/wire.js';
+export { ConnectionWriter } from './writer/connectionWriter.js';
+export type { WriterHandle } from './writer/handle.js';
+export type { WriterOptions } from './writer/writers.js';

@@ -93,6 +93,7 @@ export class Server implements Pollable {
   readonly #unheard: (() => void)[] = [];
   /** Whether threads may knock, who wake nobody. */
   #knocks = false;
+  #unattached: IterableIterator<Connection> | null = null;
   #keepsAlive = true;
   #now = 0;
   #closed = false;
@@ -218,6 +219,7 @@ export class Server implements Pollable {
     this.#reception.poll(now, this.#step);
     this.#polled.look('shm', this.#watchLink);
     this.#polled.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
+    this.#drainUnattached();
     if (!this.#closed && this.#renewal.due(now)) this.#renew();
   }
 
@@ -539,15 +541,17 @@ export class Server implements Pollable {
   }
 
   readonly #serveTcp = ({ connection }: Polled): boolean => {
+    const drained = connection.drainWriters();
     const alive = connection.pollLink(this.#now);
     this.#deliver(connection);
     if (!alive) this.#disconnect(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
   readonly #serveShm = ({ connection }: Polled): boolean => {
+    const drained = connection.drainWriters();
     this.#deliver(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
   readonly #watchLink = ({ connection }: Polled): void => {
@@ -562,6 +566,20 @@ export class Server implements Pollable {
     if (!alive || connection.takeMoved() || connection.sending) polled.stir();
     if (!alive && polled.kind === 'shm') this.#disconnect(connection);
   };
+
+  /** Moves what writers have pushed where nobody is connected, for some of those at a time. */
+  #drainUnattached(): void {
+    for (let i = 0; i < UNATTACHED_AT_ONCE; i++) {
+      this.#unattached ??= this.#connections.values();
+      const next = this.#unattached.next();
+      if (next.done === true) {
+        this.#unattached = null;
+        return;
+      }
+      // Those that are connected do that with their messages.
+      if (!next.value.attached) next.value.drainWriters();
+    }
+  }
 
   /** The connections of a client, over whatever transport. */
   #polledOf(client: string): Polled[] {
@@ -599,6 +617,8 @@ export class Server implements Pollable {
   }
 }
 
+/** Of connections whose client is not there, so many are looked at by a poll. */
+const UNATTACHED_AT_ONCE = 16;
 /** Threads that want to log in are seen by polls. */
 const KNOCK_MS = 10;
 

@@ -13,6 +13,7 @@ const LAYERS = [
   ['ring'],
   ['session'],
   ['store', 'wire'],
+  ['writer'],
   ['options.ts'],
   ['connection.ts'],
   ['login', 'poll'],

@@ -139,16 +139,18 @@ export class GroupHost implements Pollable {
   }
 
   readonly #serveShm = ({ connection }: Polled): boolean => {
+    const drained = connection.drainWriters();
     this.#deliver(this.#guestOf(connection));
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
   readonly #serveTcp = ({ connection }: Polled): boolean => {
     const guest = this.#guestOf(connection);
+    const drained = connection.drainWriters();
     const alive = connection.pollLink(this.#now);
     this.#deliver(guest);
     if (!alive) this.#end(guest);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
   readonly #watchLink = ({ connection }: Polled): void => {

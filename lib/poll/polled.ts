@@ -68,7 +68,7 @@ export class Polled implements Sleeper {
     if (!this.#hot) return 'cold';
     if (connection.owes) return 'stirring';
     if (connection.restless || !this.#listen()) return 'restless';
-    if (this.kind === 'shm') {
+    if (connection.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
       if (!connection.park(bell, delivers)) return 'stirring';

@@ -279,6 +279,30 @@ describe('peers that sleep', () => {
     });
   }
 
+  for (const way of ['inproc', 'shm', 'tcp native'] as const) {
+    it(`are woken by writers in other threads, over ${way}`, async () => {
+      const done = signal<void>();
+      let next = 0;
+      const { server, client, local } = await pair(way, (_, text) => {
+        expect(text).to.equal(`${next++}`);
+        if (next === 100) done.give();
+      });
+      run(server, PARK);
+      run(client, PARK);
+      await sleep(20);
+      // Also one that is made while its connection sleeps.
+      scene.worker(
+        `const writer = tcpshm.ConnectionWriter.open(workerData);
+         for (let i = 0; i < 100; i++) {
+           while (!writer.send(String(i)));
+           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, i % 4);
+         }`,
+        local.writer(),
+      );
+      await done.come;
+    });
+  }
+
   it("wake to have on the disk what a timer of the application sends, with durability 'disk'", async () => {
     const done = signal<void>();
     let count = 0;
