@@ -40,7 +40,8 @@ const COMMANDS: Readonly<Record<string, (connection: Connection) => void>> = {
   block() {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
   },
-  hang() {
+  hang(connection) {
+    connection.send('hanging');
     for (;;);
   },
   exit() {
