@@ -118,6 +118,54 @@ describe('the thread of a group that ends by itself', () => {
     expect(new Set(counts).size, `descriptors: ${counts}`).to.equal(1);
   });
 
+  for (const way of THREAD_WAYS) {
+    it(`takes connections along that were on their way to it, over ${way}`, async () => {
+      const server = scene.groupServer({ count: 1 }, { loginTimeoutMs: 60_000 });
+      const address = await scene.address(server, way);
+      const hung = await scene.caller(way, address, { name: newName('hung') });
+      await hung.ask('who?');
+      const before = descriptors();
+      await scene.hang(hung);
+      const coming: Caller[] = [];
+      for (let i = 0; i < 3; i++) coming.push(await scene.caller(way, address, { name: newName('coming') }));
+      expect(server.members).to.have.length(4);
+      for (const { connection } of coming) connection.send('hello');
+      await recorded.threads[0]?.terminate();
+      for (const { ended, client } of [...coming, hung]) {
+        await scene.until(() => ended.length > 0, 'the end');
+        expect(ended).to.have.length(1);
+        await client.close();
+      }
+      expect(server.members).to.deep.equal([]);
+      for (const { client } of coming) {
+        const again = await scene.caller(way, address, { name: client.name, loginTimeoutMs: 60_000 });
+        await scene.until(() => again.connection.front() !== null, 'the answer');
+        expect(again.connection.front()?.text()).to.include('"text":"hello"');
+        await again.client.close();
+      }
+      await scene.until(() => server.members.length === 0, 'the ends');
+      // One that was connected is none any more.
+      expect(descriptors()).to.be.below(way === 'inproc' ? before + 1 : before);
+    });
+
+    it(`lets a client in that has waited for it while it hung, over ${way}`, async () => {
+      const loginTimeoutMs = 60_000;
+      const server = scene.groupServer({ count: 1 }, { loginTimeoutMs });
+      const address = await scene.address(server, way);
+      const name = newName('hung');
+      const first = await scene.caller(way, address, { name });
+      await first.ask('who?');
+      await scene.hang(first);
+      await first.client.close();
+      const connecting = scene.caller(way, address, { name, loginTimeoutMs });
+      for (let turn = 0; turn < 100; turn++) await scene.turn();
+      expect(server.members).to.have.length(1);
+      await recorded.threads[0]?.terminate();
+      const second = await connecting;
+      expect((await second.ask('again')).popped).to.equal(2);
+    });
+  }
+
   it('does not take the other groups along', async () => {
     const server = scene.groupServer({}, {}, (name) => (name.startsWith('other') ? 1 : 0));
     const address = await scene.address(server, 'shm');

@@ -135,6 +135,24 @@ describe('a connection in the thread of a group', () => {
     expect(connection).to.equal(undefined);
   });
 
+  it('may have been reset by its client before the thread has it', async () => {
+    const server = scene.groupServer();
+    const address = await scene.address(server, 'tcp native');
+    const other = await scene.caller('tcp native', address);
+    for (let round = 0; round < 3; round++) {
+      await other.ask('who?');
+      other.connection.send('block');
+      const raw = await RawClient.connect(newName('raw'), scene, address);
+      await raw.login();
+      await scene.until(() => server.members.length === 2, 'the handover');
+      raw.reset();
+      await scene.until(() => server.members.length === 1, 'its end');
+      const { events } = await other.ask('who?');
+      expect(events.at(-1)).to.equal(`${raw.name} left: network failed ERR_SYSTEM`);
+    }
+    expect(other.ended).to.deep.equal([]);
+  });
+
   it('is one of many, each in the group that was chosen for it', async () => {
     const numberOf = (name: string): number => Number(name.slice(name.lastIndexOf('-') + 1));
     const server = scene.groupServer({}, {}, (name) => numberOf(name) % 2);

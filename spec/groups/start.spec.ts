@@ -202,8 +202,7 @@ describe('the threads of groups', () => {
   it('are ended where they do not end by themselves', async () => {
     const server = scene.groupServer();
     const caller = await scene.caller('shm', await scene.address(server, 'shm'));
-    caller.connection.send('hang');
-    await scene.until(() => caller.connection.front() !== null, 'the thread to hang');
+    await scene.hang(caller);
     await server.close();
     expect(recorded.threads.every(({ threadId }) => threadId === -1)).to.equal(true);
     await scene.until(() => caller.connection.state === 'disconnected', 'the end');

@@ -82,6 +82,14 @@ export class GroupScene extends Scene {
     return { client, connection, ask, ended, again };
   }
 
+  /** Lets the thread of a caller hang. */
+  async hang({ connection }: Caller): Promise<void> {
+    connection.send('hang');
+    await this.until(() => connection.front() !== null, 'the thread to hang');
+    expect(connection.front()?.text()).to.equal('hanging');
+    connection.pop();
+  }
+
   /** One that exchanges so many messages in each direction with the handlers. */
   async trafficker(
     way: Way,

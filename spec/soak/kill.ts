@@ -68,7 +68,7 @@ class Killer {
       const early = this.#kills > 0 && this.#random.once(EARLY_ONE_IN);
       if (!early) await watch.until(() => !watch.recovering);
       await watch.lookFor(this.#random.fraction() * (early ? EARLY_MS : TRAFFIC_MS));
-      await this.#kill(this.#random.pick(this.#stage.mortal));
+      await this.#kill(this.#victim());
     }
     await watch.until(() => !watch.recovering);
     const figures = await watch.finish();
@@ -81,6 +81,14 @@ class Killer {
       ...figures,
       longestResumeMs: watch.longestResumeMs,
     };
+  }
+
+  /** Anybody; also in a short run a thread, if there are some. */
+  #victim(): Victim {
+    const victim = this.#random.pick(this.#stage.mortal);
+    const { kills, groups } = this.#options;
+    const last = this.#kills === kills - 1;
+    return last && groups > 0 && this.#threadKills === 0 ? 'thread' : victim;
   }
 
   async #kill(victim: Victim): Promise<void> {
