@@ -124,8 +124,12 @@ export function checkCapacities(open: OpenSegment, wanted: Capacities): void {
 
 /** Id of this boot of the kernel, where processes can share segments; else empty. */
 export function bootId(): string {
-  return nativeOrNull()?.bootId() ?? '';
+  // Read from a file, which takes longer than most of a login.
+  knownBootId ??= nativeOrNull()?.bootId() ?? '';
+  return knownBootId;
 }
+
+let knownBootId: string | null = null;
 
 function newId(): string {
   return randomBytes(8).toString('hex');
