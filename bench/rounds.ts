@@ -185,19 +185,19 @@ class Rounds {
     return choose(slices, this.#floors.usual(subject.limit));
   }
 
-  /** Compares slices with those of the peer in the same round. */
+  /** Compares slices with those of the peer in the same round, or with all of them where there are none. */
   #peerRatio(subject: Subject, slices: readonly Slice[]): Ratio | undefined {
     const [peer, theirs] = [...this.#slices].find(([{ name }]) => name === this.#agenda.peer) ?? [];
-    if (peer === undefined || theirs === undefined || peer === subject) return undefined;
-    const pairs = slices.flatMap(({ round, measured }) => {
-      const probes = theirs.filter((slice) => slice.round === round);
-      if (probes.length === 0) return [];
-      return {
-        subject: summarize(measured.samples),
-        probes: probes.map((slice) => summarize(slice.measured.samples)),
-      };
-    });
-    return pairs.length === 0 ? undefined : makeRatio(peer.name, pairs);
+    if (peer === undefined || theirs === undefined || theirs.length === 0 || peer === subject)
+      return undefined;
+    const of = ({ measured }: Slice) => summarize(measured.samples);
+    return makeRatio(
+      peer.name,
+      slices.map((slice) => {
+        const met = theirs.filter(({ round }) => round === slice.round);
+        return { subject: of(slice), probes: (met.length > 0 ? met : theirs).map(of) };
+      }),
+    );
   }
 }
 

@@ -1,10 +1,10 @@
 /**
- * A server with many idle connections, and the processes of their clients.
+ * A server with many idle connections, and the processes of their clients. Sessions over tcp are in memory on both
+ * sides: with a folder each would take the server a second descriptor.
  *
  *   this process ── orders ──►  server  ◄══ connections ══  some processes, each with many clients, all asleep
  */
 import { readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { type Child, startChild } from '../child.js';
 import { SHARED_MEMORY, type TemporaryFolder, temporaryFolder } from '../cleanup.js';
 import type { Usage } from './usage.js';
@@ -14,8 +14,6 @@ export interface CrowdSettings {
   /** Of the server; -1 leaves it to the scheduler. */
   readonly cpu: number;
   readonly heartbeatMs: number;
-  /** Whether the server keeps sessions over tcp in a folder. */
-  readonly journals: boolean;
 }
 
 const CLIENTS_PER_PROCESS = 2500;
@@ -27,33 +25,32 @@ export class Crowd {
   readonly port: number;
   readonly #settings: CrowdSettings;
   readonly #server: Child;
-  readonly #folders: readonly TemporaryFolder[];
+  readonly #folder: TemporaryFolder;
   readonly #helpers: Child[] = [];
   #count = 0;
 
   static async start(settings: CrowdSettings): Promise<Crowd> {
-    const folders = [temporaryFolder(SHARED_MEMORY), temporaryFolder(tmpdir())] as const;
-    const [shared, journals] = folders.map(({ path }) => path) as [string, string];
+    const folder = temporaryFolder(SHARED_MEMORY);
     const { transport, cpu, heartbeatMs } = settings;
     try {
-      const words = [transport, String(cpu), String(heartbeatMs), settings.journals ? journals : '', shared];
-      return new Crowd(settings, await startChild('./idle/server.js', words), folders);
+      const words = [transport, String(cpu), String(heartbeatMs), folder.path];
+      return new Crowd(settings, await startChild('./idle/server.js', words), folder);
     } catch (error) {
-      for (const folder of folders) folder.remove();
+      folder.remove();
       throw error;
     }
   }
 
-  private constructor(settings: CrowdSettings, server: Child, folders: readonly TemporaryFolder[]) {
+  private constructor(settings: CrowdSettings, server: Child, folder: TemporaryFolder) {
     this.#settings = settings;
     this.#server = server;
-    this.#folders = folders;
+    this.#folder = folder;
     this.port = server.port;
   }
 
   /** For other clients of the server. */
   get sharedDirectory(): string {
-    return (this.#folders[0] as TemporaryFolder).path;
+    return this.#folder.path;
   }
 
   /** Adds idle connections. Rejects when one could not be opened. */
@@ -117,7 +114,7 @@ export class Crowd {
   /** Ends all, and removes what was kept. Twice is harmless. */
   async stop(): Promise<void> {
     await Promise.all([this.#server, ...this.#helpers].map((child) => child.stop()));
-    for (const folder of this.#folders) folder.remove();
+    this.#folder.remove();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * A child process: a Server with many connections, of which at most one carries messages. It rests, asleep but for
- * heartbeats, until it is ordered to be `busy`: then it polls, sends back what comes, and turns its event loop
+ * heartbeats, in the way that is `run`'s default, until it is ordered to be `busy`: then it polls, sends back what comes, and turns its event loop
  * to hear orders only.
  */
 import { performance } from 'node:perf_hooks';
@@ -17,17 +17,15 @@ const POLLS = { shm: 50_000, tcp: 2_000 } as const;
 const MOST_CONNECTIONS = 50_000;
 const MOST_LOGINS = 1024;
 
-/** An empty directory is none; a cpu of -1 leaves it to the scheduler. */
-const [transport, cpu, heartbeatMs, directory, sharedDirectory] = process.argv.slice(2) as [
+/** A cpu of -1 leaves it to the scheduler. */
+const [transport, cpu, heartbeatMs, sharedDirectory] = process.argv.slice(2) as [
   'shm' | 'tcp',
-  string,
   string,
   string,
   string,
 ];
 const server = new Server({
   name: 'bench-crowd',
-  ...(directory === '' ? {} : { directory }),
   sharedDirectory,
   heartbeatIntervalMs: Number(heartbeatMs),
   connectionTimeoutMs: 4 * Number(heartbeatMs),
@@ -62,7 +60,7 @@ const ORDERS = {
 
 function rest(): void {
   sleep = new AbortController();
-  work = server.run({ idle: 'park', signal: sleep.signal }).catch((error: Error) => {
+  work = server.run({ signal: sleep.signal }).catch((error: Error) => {
     process.stderr.write(`${error.stack}\n`);
     process.exit(1);
   });

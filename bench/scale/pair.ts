@@ -111,7 +111,7 @@ export class Pair {
 }
 
 async function startPlace({ transport, heartbeatMs, cpus }: PairSettings, idle: number): Promise<Place> {
-  const crowd = await Crowd.start({ transport, cpu: cpus[1], heartbeatMs, journals: true });
+  const crowd = await Crowd.start({ transport, cpu: cpus[1], heartbeatMs });
   const client = new Client({
     name: 'bench',
     sharedDirectory: crowd.sharedDirectory,

@@ -26,7 +26,7 @@ export async function measureIdle(
   transport: 'shm' | 'tcp',
   { connections, cpuSamples, cpuSampleMs }: IdleEffort,
 ): Promise<Result[]> {
-  const crowd = await Crowd.start({ transport, cpu: -1, heartbeatMs: HEARTBEAT_MS, journals: false });
+  const crowd = await Crowd.start({ transport, cpu: -1, heartbeatMs: HEARTBEAT_MS });
   try {
     await crowd.grow(FIRST);
     const before = await crowd.memory();

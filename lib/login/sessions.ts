@@ -138,8 +138,12 @@ export function checkCapacities(open: OpenSegment, wanted: Capacities): void {
 
 /** Id of this boot of the kernel, where processes can share segments; else empty. */
 export function bootId(): string {
-  return nativeOrNull()?.bootId() ?? '';
+  // Read from a file, which takes longer than most of a login.
+  knownBootId ??= nativeOrNull()?.bootId() ?? '';
+  return knownBootId;
 }
+
+let knownBootId: string | null = null;
 
 function memoryKey(transport: Transport, client: string): string {
   return `${client}@${transport}`;

@@ -53,7 +53,6 @@ export class Polled implements Sleeper {
     // What has come for one that has left may be on its way still.
     if (this.#hot || this.#gone) return;
     this.#hot = true;
-    this.idle = 0;
     this.#onStir(null);
     this.connection.unpark();
     this.#heated(this);

@@ -30,6 +30,8 @@ const FEW = 16;
 const ROUSED = 4;
 /** Visits in which nothing moved, after which one of many becomes cold. */
 const COOL_AFTER = 256;
+/** The same for one that was stirred and in which nothing has moved since: by a heartbeat. */
+const COOL_AGAIN_AFTER = 4;
 /** Visits between two looks at the kernel wait, which is a system call. */
 const VISITS_PER_TAKE = 512;
 
@@ -45,6 +47,7 @@ class Rota {
   }
 
   heat(polled: Polled): void {
+    polled.idle = COOL_AFTER - COOL_AGAIN_AFTER;
     this.#hot.push(polled);
   }
 
