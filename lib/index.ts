@@ -3,7 +3,7 @@ export { Client, type ClientOptions, type ReconnectAttempt } from './client.js';
 export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';
-export type { Member } from './group/roster.js';
+export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
 export type { CapacityOption, PeerOptions } from './options.js';

@@ -1,6 +1,6 @@
 import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
-import type { Member } from './group/roster.js';
+import type { GroupMember } from './group/roster.js';
 import { groupThreadSettings } from './group/settings.js';
 import { GroupThreads } from './group/threads.js';
 import { Reception } from './login/reception.js';
@@ -112,9 +112,7 @@ export class Server implements Pollable {
       threads === null
         ? null
         : new GroupThreads(threads, this.#settings, {
-            failed: (error) => {
-              this.#tidings.push(() => this.#options.onError?.(error));
-            },
+            failed: (error) => this.#report(error),
             removed: (transport, client) => this.#sessions.forget(transport, client),
             whyFull: (member) => this.#whyFull(member),
             stirred: () => this.#waker.wake(),
@@ -137,9 +135,7 @@ export class Server implements Pollable {
           }
         });
       },
-      failed: (error) => {
-        this.#tidings.push(() => this.#options.onError?.(error));
-      },
+      failed: (error) => this.#report(error),
     };
     this.#reception = new Reception(host, {
       maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
@@ -161,7 +157,7 @@ export class Server implements Pollable {
   }
 
   /** Who is connected, in which group: also in their threads, as far as those have told. */
-  get members(): readonly Member[] {
+  get members(): readonly GroupMember[] {
     if (this.#threads !== null) return this.#threads.members;
     return [...this.#polled].map(({ connection: { remoteName, transport }, group }) => ({
       remoteName,
@@ -331,9 +327,12 @@ export class Server implements Pollable {
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
-    await left;
-    if (this.#threads !== null) await this.#stopThreads(this.#threads, options.removeSessions ?? false);
+    // What is still to be told is told no more, but for what comes from here on.
+    this.#tidings.length = 0;
+    await Promise.all([left, this.#threads?.stop()]);
+    if (options.removeSessions) this.#removeHanded();
     this.#sessions.close();
+    for (const tell of this.#tidings.splice(0)) tell();
   }
 
   /** Has clients that come wake this thread, from the next sleep on. */
@@ -351,16 +350,20 @@ export class Server implements Pollable {
     else this.#knocks = true;
   }
 
-  async #stopThreads(threads: GroupThreads, removeSessions: boolean): Promise<void> {
-    const before = this.#tidings.length;
-    await threads.stop();
-    if (removeSessions) {
-      for (const { client, transport } of this.#handed.values()) {
+  /** Removes the sessions of connections that threads had: they are all closed by now. */
+  #removeHanded(): void {
+    for (const { client, transport } of this.#handed.values()) {
+      try {
         this.#sessions.find(transport, client, this.name)?.remove();
+      } catch (error) {
+        // Another process has it by now, say.
+        this.#report(error as TcpshmError);
       }
     }
-    // What they had to tell at their end.
-    for (const tell of this.#tidings.splice(before)) tell();
+  }
+
+  #report(error: TcpshmError): void {
+    this.#tidings.push(() => this.#options.onError?.(error));
   }
 
   /** Throws ERR_OPTION where connections could not be handed to threads. */
@@ -425,10 +428,10 @@ export class Server implements Pollable {
   }
 
   /** Null while there is room. A client that logs in again takes its own place, and one that logs in has it already. */
-  #whyFull(wanted: Member): string | null {
+  #whyFull(wanted: GroupMember): string | null {
     const kind = kindOf(wanted);
-    const alike = (member: Member): boolean => member.group === wanted.group && kindOf(member) === kind;
-    const others = ({ remoteName }: Member): boolean => remoteName !== wanted.remoteName;
+    const alike = (member: GroupMember): boolean => member.group === wanted.group && kindOf(member) === kind;
+    const others = ({ remoteName }: GroupMember): boolean => remoteName !== wanted.remoteName;
     const coming = this.#reception.seats.map(({ hello, agreement: { transport }, group }) => ({
       remoteName: hello.client,
       transport,

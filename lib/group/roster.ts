@@ -3,7 +3,7 @@ import type { Transport } from '../session/loginMessages.js';
 import type { Parcel } from './parcel.js';
 
 /** A client that is connected, and the group that it is in. */
-export interface Member {
+export interface GroupMember {
   readonly remoteName: string;
   readonly transport: Transport;
   readonly group: number;
@@ -26,7 +26,7 @@ export class Journey {
 }
 
 /** A connection that belongs to the thread of a group, or is on its way to it. */
-export interface Entry extends Member {
+export interface Entry extends GroupMember {
   readonly id: number;
   group: number;
   /** The group that it is to be moved to. */
@@ -47,7 +47,7 @@ export class Roster {
   #serial = 0;
 
   /** A client has logged in. */
-  add(member: Member): Entry {
+  add(member: GroupMember): Entry {
     const entry = {
       ...member,
       id: this.#serial++,
@@ -78,12 +78,12 @@ export class Roster {
     return [...this.#entries.values()];
   }
 
-  get members(): readonly Member[] {
+  get members(): readonly GroupMember[] {
     return this.all.map(({ remoteName, transport, group }) => ({ remoteName, transport, group }));
   }
 
   /** The same, with two places for who is being moved. */
-  get places(): readonly Member[] {
+  get places(): readonly GroupMember[] {
     return this.all.flatMap((entry) =>
       entry.target === null ? [entry] : [entry, { ...entry, group: entry.target }],
     );

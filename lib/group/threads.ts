@@ -7,7 +7,7 @@ import { revivedOwn } from './failure.js';
 import type { HostSettings } from './host.js';
 import { discard, type Parcel, parcelOf } from './parcel.js';
 import type { FromGroup } from './protocol.js';
-import { type Entry, Journey, type Member, Roster } from './roster.js';
+import { type Entry, type GroupMember, Journey, Roster } from './roster.js';
 import type { GroupThreadSettings } from './settings.js';
 import { GroupThread } from './thread.js';
 
@@ -17,7 +17,7 @@ export interface GroupThreadsListener {
   /** The thread that had a session in memory has removed it. */
   removed(transport: Transport, client: string): void;
   /** Why a group has no room for a client; null where it has. */
-  whyFull(wanted: Member): string | null;
+  whyFull(wanted: GroupMember): string | null;
   /** Something was told: for who sleeps meanwhile. */
   stirred(): void;
 }
@@ -83,12 +83,12 @@ export class GroupThreads {
     );
   }
 
-  get members(): readonly Member[] {
+  get members(): readonly GroupMember[] {
     return this.#roster.members;
   }
 
   /** The same, with two places for who is being moved. */
-  get places(): readonly Member[] {
+  get places(): readonly GroupMember[] {
     return this.#roster.places;
   }
 

@@ -37,7 +37,8 @@ const COMMANDS: Readonly<Record<string, (connection: Connection) => void>> = {
   remove: (connection) => connection.close({ remove: true }),
   claim: (connection) => connection.alloc(8)?.setText('claimed!'),
   push: (connection) => connection.push(),
-  block() {
+  block(connection) {
+    connection.send('blocking');
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
   },
   hang(connection) {

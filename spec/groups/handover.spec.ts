@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
+import { native } from '../../lib/memory/native.js';
 import { RECORDS } from '../../lib/ring/layout.js';
 import { RingProducer } from '../../lib/ring/producer.js';
 import { controlFrame, FrameKind } from '../../lib/session/frame.js';
 import { encodeAttach } from '../../lib/session/loginMessages.js';
 import { FRESH_STATE } from '../../lib/session/state.js';
+import { LOCK_BYTE } from '../../lib/store/sessionFile.js';
 import { RawClient } from '../peers/rawClient.js';
-import { newName, type Way } from '../peers/support.js';
+import { expectError, newName, type Way } from '../peers/support.js';
 import { newRing } from '../ring/rings.js';
 import { dataFrame } from '../support/frames.js';
 import { GroupScene, THREAD_WAYS, type Trafficker } from './support.js';
@@ -135,13 +137,68 @@ describe('a connection in the thread of a group', () => {
     expect(connection).to.equal(undefined);
   });
 
+  it('ends for what must not have come right behind the login', async () => {
+    const server = scene.groupServer();
+    const address = await scene.address(server, 'tcp native');
+    const other = await scene.caller('tcp native', address);
+    const garbled = dataFrame(0, new Uint8Array(16).fill(1), 0, 0);
+    garbled[30] = 2;
+    // All at once, and with its end later.
+    for (const cut of [garbled.length, 33]) {
+      const raw = await RawClient.connect(newName('raw'), scene, address);
+      const welcome = await raw.hello();
+      if ('code' in welcome) throw new Error(welcome.reason);
+      const { sessionId } = welcome;
+      const attach = encodeAttach({ outcome: 'attached', sessionId, state: FRESH_STATE });
+      raw.say(Buffer.concat([controlFrame(FrameKind.attach, attach), garbled.subarray(0, cut)]));
+      if (cut < garbled.length) {
+        await scene.until(() => raw.frames.some(({ kind }) => kind === FrameKind.data), 'the thread');
+        raw.say(garbled.subarray(cut));
+      }
+      await scene.until(() => raw.ended && server.members.length === 1, 'the end');
+      const { events } = await other.ask('who?');
+      expect(events.slice(-2)).to.deep.equal([
+        `${raw.name} came`,
+        `${raw.name} left: protocol violated ERR_PROTOCOL`,
+      ]);
+    }
+  });
+
+  for (const way of ['tcp native', 'shm'] as const) {
+    it(`that cannot be opened there ends, the server is told, and its client may log in again, over ${way}`, async () => {
+      const server = scene.groupServer();
+      const address = await scene.address(server, way);
+      const other = await scene.caller(way, address);
+      await scene.block(other);
+      const caller = await scene.caller(way, address, { name: newName('refused') });
+      const kind = way === 'shm' ? 'segment' : 'server.journal';
+      const name = `${caller.client.name}@${server.name}.${kind}`;
+      const path = scene.files().find((file) => file.endsWith(name)) as string;
+      const file = native().mapFile(path, { create: false, sizeBytes: 1 });
+      expect(file.lock(LOCK_BYTE.server, 1), 'nobody has it on its way').to.equal(true);
+      await scene.until(() => caller.ended.length > 0, 'the end');
+      expect(caller.ended[0]).to.be.oneOf(['peer ended', 'network failed']);
+      await scene.until(() => scene.errors.length > 0, 'the error');
+      const [error] = scene.errors.splice(0);
+      expectError(
+        error,
+        'ERR_ALREADY_CONNECTED',
+        /^group 0: a connection could not be taken: .*is open elsewhere/,
+      );
+      expect(server.members).to.have.length(1);
+      file.close();
+      await caller.client.close();
+      const again = await scene.caller(way, address, { name: caller.client.name });
+      expect((await again.ask('who?')).text).to.equal('who?');
+    });
+  }
+
   it('may have been reset by its client before the thread has it', async () => {
     const server = scene.groupServer();
     const address = await scene.address(server, 'tcp native');
     const other = await scene.caller('tcp native', address);
     for (let round = 0; round < 3; round++) {
-      await other.ask('who?');
-      other.connection.send('block');
+      await scene.block(other);
       const raw = await RawClient.connect(newName('raw'), scene, address);
       await raw.login();
       await scene.until(() => server.members.length === 2, 'the handover');

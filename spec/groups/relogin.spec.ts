@@ -63,7 +63,7 @@ describe('a client whose connection is in the thread of a group, when it logs in
     const first = await scene.caller('shm', address, { name });
     const other = await scene.caller('shm', address);
     await first.ask('one');
-    other.connection.send('block');
+    await scene.block(other);
     await first.client.close();
     const second = await scene.caller('shm', address, { name });
     expect((await second.ask('two')).popped).to.equal(1);

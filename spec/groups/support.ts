@@ -82,6 +82,14 @@ export class GroupScene extends Scene {
     return { client, connection, ask, ended, again };
   }
 
+  /** Lets the thread of a caller stand still for a while, and nothing but that: it does so when this resolves. */
+  async block({ connection }: Caller): Promise<void> {
+    connection.send('block');
+    await this.until(() => connection.front() !== null, 'the thread to stand still');
+    expect(connection.front()?.text()).to.equal('blocking');
+    connection.pop();
+  }
+
   /** Lets the thread of a caller hang. */
   async hang({ connection }: Caller): Promise<void> {
     connection.send('hang');
