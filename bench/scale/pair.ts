@@ -43,24 +43,32 @@ export interface Taken {
 export const SIDES = ['alone', 'idle'] as const;
 export type Side = (typeof SIDES)[number];
 
+const LOOKS_PER_HEARTBEAT = 3;
 const NS_PER_MS = 1e6;
 
 interface Place {
   readonly crowd: Crowd;
+  readonly client: Client;
   readonly trips: RoundTrip;
 }
 
 export class Pair {
   readonly #settings: PairSettings;
   readonly #places: Readonly<Record<Side, Place>>;
+  readonly #heartbeats: NodeJS.Timeout;
   #lost: Error | null = null;
 
   static async start(settings: PairSettings): Promise<Pair> {
-    const alone = await startPlace(settings, 0);
+    const crowds: Crowd[] = [];
+    const places: Place[] = [];
     try {
-      return new Pair(settings, { alone, idle: await startPlace(settings, settings.idle) });
+      for (const idle of [0, settings.idle]) crowds.push(await startCrowd(settings, idle));
+      for (const crowd of crowds) places.push(await startPlace(settings, crowd));
+      const [alone, idle] = places as [Place, Place];
+      return new Pair(settings, { alone, idle });
     } catch (error) {
-      await stopPlace(alone);
+      for (const { trips } of places) await trips.stop();
+      for (const crowd of crowds) await crowd.stop();
       throw error;
     }
   }
@@ -73,6 +81,10 @@ export class Pair {
         this.#lost = error;
       });
     }
+    // Of the clients, while others have their turn.
+    this.#heartbeats = setInterval(() => {
+      for (const { client } of Object.values(places)) client.poll();
+    }, settings.heartbeatMs / LOOKS_PER_HEARTBEAT);
   }
 
   /** Round trips of both for so many turns each. */
@@ -106,12 +118,23 @@ export class Pair {
 
   /** Ends both, and leaves nothing behind. */
   async stop(): Promise<void> {
+    clearInterval(this.#heartbeats);
     await Promise.all(SIDES.map((side) => stopPlace(this.#places[side])));
   }
 }
 
-async function startPlace({ transport, heartbeatMs, cpus }: PairSettings, idle: number): Promise<Place> {
+async function startCrowd({ transport, heartbeatMs, cpus }: PairSettings, idle: number): Promise<Crowd> {
   const crowd = await Crowd.start({ transport, cpu: cpus[1], heartbeatMs });
+  try {
+    await crowd.grow(idle);
+    return crowd;
+  } catch (error) {
+    await crowd.stop();
+    throw error;
+  }
+}
+
+async function startPlace({ transport, heartbeatMs }: PairSettings, crowd: Crowd): Promise<Place> {
   const client = new Client({
     name: 'bench',
     sharedDirectory: crowd.sharedDirectory,
@@ -119,13 +142,12 @@ async function startPlace({ transport, heartbeatMs, cpus }: PairSettings, idle: 
     connectionTimeoutMs: 4 * heartbeatMs,
   });
   try {
-    await crowd.grow(idle);
     const connection = await client.connect({ port: crowd.port, transport });
     const peers = { client, connection, stop: () => client.close() };
-    return { crowd, trips: transport === 'shm' ? new ShmRoundTrip(peers) : new TcpRoundTrip(peers) };
+    const trips = transport === 'shm' ? new ShmRoundTrip(peers) : new TcpRoundTrip(peers);
+    return { crowd, client, trips };
   } catch (error) {
     await client.close();
-    await crowd.stop();
     throw error;
   }
 }

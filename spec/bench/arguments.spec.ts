@@ -24,6 +24,12 @@ describe('arguments of the bench', () => {
     expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
   });
 
+  it('name any of those that there are', () => {
+    for (const benchmark of ['rtt', 'waiting', 'scale', 'durability']) {
+      expect(parseArguments([benchmark])).to.include({ kind: 'run', benchmark });
+    }
+  });
+
   it('send the JSON to standard output with a dash', () => {
     expect(parseArguments(['rtt', '--json', '-'])).to.include({ json: '-' });
   });
@@ -52,6 +58,7 @@ describe('arguments of the bench', () => {
     expect(misuse('rtt', '--json', '')).to.match(/--json needs/);
     expect(misuse('durability', '--directory', '')).to.match(/--directory needs/);
     expect(misuse('rtt', '--directory', '/srv')).to.match(/--directory is for durability/);
+    expect(misuse('waiting', '--directory', '/srv')).to.match(/--directory is for durability/);
     expect(misuse('rtt', '--quick=yes')).to.match(/--quick/);
   });
 });

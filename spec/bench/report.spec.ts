@@ -129,6 +129,43 @@ describe('report of the bench', () => {
     expect(text).to.match(/durability\/flush .* 140\.0 µs +1\.47 +1\.21 +1\n/);
   });
 
+  it('compares sides that wait with the port of messages, and tells what idle connections take', () => {
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'waiting' },
+      results: [
+        {
+          ...makeResult('waiting/yield/shm', 100, [[1200]]),
+          ratio: { to: 'limit/core-to-core', mean: 9.5, p50: 10 },
+          peerRatio: makeRatio('peer/message-port', [
+            { subject: { mean: 1200, p50: 1000 }, probes: [{ mean: 60_000, p50: 55_000 }] },
+          ]),
+        },
+        makeResult('waiting/idle-1000/cpu', 1, [[0.4, 0.6]], '%'),
+        makeResult('waiting/idle-1000/memory', 1, [[30_720]], 'B'),
+      ],
+    });
+    expect(text).to.match(/waiting\/yield\/shm .* 9\.50 +10\.00 +1\/50\.0 +1\/54\.9 +100\n/);
+    expect(text).to.match(/waiting\/idle-1000\/cpu +0\.50 % +0\.40 % +0\.60 % +2\n/);
+    expect(text).to.match(/waiting\/idle-1000\/memory +30\.0 KiB +30\.0 KiB +30\.0 KiB +1\n/);
+  });
+
+  it('compares a connection beside idle ones with one that is alone', () => {
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'scale' },
+      results: [
+        {
+          ...makeResult('scale/tcp/idle-10000', 100, [[11_000]]),
+          ratio: { to: 'limit/tcp-loopback', mean: 1.4, p50: 1.3 },
+          aloneRatio: { to: 'scale/tcp/alone', mean: 1.08, p50: 1.02 },
+        },
+      ],
+    });
+    expect(text).to.match(/mean\/alone +p50\/alone/);
+    expect(text).to.match(/scale\/tcp\/idle-10000 .* 1\.40 +1\.30 +1\.08 +1\.02 +100\n/);
+  });
+
   it('prints times in a unit that keeps them short', () => {
     expect([233.4, 9999, 59_120, 4_200_000].map(formatTime)).to.deep.equal([
       '233 ns',
