@@ -1,27 +1,13 @@
-import { type Connection, MESSAGES_PER_POLL, makeConnection } from '../connection.js';
+import { type Connection, MESSAGES_PER_POLL } from '../connection.js';
 import { TcpshmError } from '../errors.js';
-import { native } from '../memory/native.js';
 import type { Pollable } from '../poll/drive.js';
 import { type Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from '../poll/polled.js';
 import { PolledSet } from '../poll/polledSet.js';
 import { Waker } from '../poll/waker.js';
-import type { DurabilityLevel } from '../session/durability.js';
-import type { LivenessOptions } from '../session/liveness.js';
+import type { DisconnectReason } from '../session/disconnect.js';
 import { Renewal } from '../session/tenure.js';
-import type { OpenSegment } from '../store/openSegment.js';
-import { openPlace } from '../store/place.js';
-import { peerPresence } from '../store/shared.js';
-import { EndedLink } from '../wire/endedLink.js';
-import { PresenceLink } from '../wire/presenceLink.js';
 import type { GroupModule } from './module.js';
-import { claim, type Parcel, parcelOf } from './parcel.js';
-
-/** What the connections of a group need to know of their server's options. */
-export interface HostSettings extends LivenessOptions {
-  /** Folder of doorbells. */
-  readonly sharedDirectory: string;
-  readonly durability: DurabilityLevel;
-}
+import { type HostSettings, openParcel, type Parcel, parcelOf } from './parcel.js';
 
 /** Who is told what becomes of the connections, by their numbers. */
 export interface HostListener {
@@ -47,7 +33,10 @@ export class GroupHost implements Pollable {
   readonly #renewal: Renewal;
   readonly #guests = new Map<number, Guest>();
   readonly #byConnection = new Map<Connection, Guest>();
+  /** Those that are to be given up, as soon as that can be. */
   readonly #passing = new Set<Guest>();
+  /** The one that is being given up. */
+  #handing: Guest | null = null;
   readonly waker: Waker;
   readonly alive = true;
   readonly #polled: PolledSet;
@@ -76,14 +65,18 @@ export class GroupHost implements Pollable {
   take(id: number, parcel: Parcel): void {
     let guest: Guest;
     try {
-      guest = { id, connection: this.#open(id, parcel) };
+      guest = { id, connection: openParcel(parcel, this.#settings, (removed) => this.#forget(id, removed)) };
     } catch (error) {
       this.#listener.left(id, false, this.#named('a connection could not be taken', error));
       return;
     }
     this.#add(guest);
     this.#listener.taken(id);
-    this.#handle(guest, () => this.#handlers.onConnection?.(guest.connection));
+    try {
+      this.#handlers.onConnection?.(guest.connection);
+    } catch (error) {
+      this.#blame(guest, error);
+    }
   }
 
   /** Gives a connection up for another thread, as soon as that can be: it is `passed`, unless it has `left` by then. */
@@ -181,51 +174,21 @@ export class GroupHost implements Pollable {
     this.#passing.delete(guest);
   }
 
-  #open(id: number, parcel: Parcel): Connection {
-    const { transport, place, client, server, sessionId, link, loginData } = parcel.handover;
-    const wire = link.kind === 'wire' && claim(parcel) ? native().adopt(link.descriptor) : null;
-    let connection: Connection | null = null;
-    try {
-      const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
-      const expected = { client, server, sessionId };
-      let removed = false;
-      let open = openPlace(place, 'server', expected, { durability, timeoutMs });
-      if ('memory' in place) {
-        open = removable(open, () => {
-          removed = true;
-        });
-      }
-      const forget = (): void => this.#forget(id, removed);
-      const replicated = link.kind === 'wire' ? link.replication : null;
-      connection = makeConnection(open, transport, forget, replicated);
-      if (link.kind === 'ended') connection.attach(new EndedLink(link), loginData);
-      else if (link.kind === 'presence')
-        connection.attach(new PresenceLink(peerPresence(open.segment, 'server')), loginData);
-      else if (wire !== null) connection.resume(wire, link, this.#settings, loginData);
-      return connection;
-    } catch (error) {
-      connection?.close();
-      wire?.close();
-      throw error;
-    }
-  }
-
   #deliver(guest: Guest): void {
     const { connection } = guest;
     if (connection.state === 'closed') return;
-    this.#handle(guest, () => connection.deliver(this.#handlers.onMessage, MESSAGES_PER_POLL));
+    try {
+      connection.deliver(this.#handlers.onMessage, MESSAGES_PER_POLL);
+    } catch (error) {
+      this.#blame(guest, error);
+    }
   }
 
-  /** Calls a handler for a connection: whatever it throws ends that one alone. */
-  #handle(guest: Guest, call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      // What a peer wrote into a ring is its fault, whoever met it.
-      const culprit = [...this.#guests.values()].find(({ connection }) => connection.violation === error);
-      if (culprit !== undefined && error !== null) this.#end(culprit);
-      else this.#fail(guest, error);
-    }
+  /** Ends the connection that an error is of: of a peer that wrote what it must not, or whose handler threw. */
+  #blame(guest: Guest, error: unknown): void {
+    const culprit = [...this.#guests.values()].find(({ connection }) => connection.violation === error);
+    if (culprit !== undefined && error !== null) this.#end(culprit);
+    else this.#fail(guest, error);
   }
 
   /** The link has ended: hands out what has come before, tells the handlers, and closes the session. */
@@ -251,31 +214,39 @@ export class GroupHost implements Pollable {
     this.#close(guest);
   }
 
+  /** A handler threw; one that has closed the connection before hears no more of it. */
   #fail(guest: Guest, thrown: unknown): void {
     const error = this.#report(guest, thrown);
+    if (!this.#guests.has(guest.id)) return;
     this.#close(guest);
     this.#tell(guest, 'handler failed', error);
   }
 
   #pass(guest: Guest, now: number): void {
     const { id, connection } = guest;
-    this.#remove(guest);
+    let error: TcpshmError | null = null;
+    // It is closed here, which is not its end. And its socket is not to be listened to any more.
+    this.#handing = guest;
+    this.#polled.remove(connection);
     try {
       const handover = connection.handOver(now);
       if (handover === null) {
-        this.#add(guest);
-        this.#passing.add(guest);
+        this.#polled.add(connection, 0);
         return;
       }
       // Before the handler, which may be the end of this thread.
       this.#listener.passed(id, parcelOf(handover));
-    } catch (error) {
-      this.#listener.left(id, false, this.#named('a connection could not be passed on', error));
+    } catch (cause) {
+      error = this.#named('a connection could not be passed on', cause);
+      this.#listener.left(id, false, error);
+    } finally {
+      this.#handing = null;
     }
-    this.#tell(guest, 'moved', null);
+    this.#remove(guest);
+    this.#tell(guest, error === null ? 'moved' : 'journal failed', error);
   }
 
-  #tell(guest: Guest, reason: 'moved' | 'handler failed', error: TcpshmError | null): void {
+  #tell(guest: Guest, reason: DisconnectReason, error: TcpshmError | null): void {
     try {
       this.#handlers.onDisconnect?.(guest.connection, reason, error);
     } catch (thrown) {
@@ -305,7 +276,7 @@ export class GroupHost implements Pollable {
   /** A connection was closed, here or by its user: not one that is passed on, nor one that could not be taken. */
   #forget(id: number, removed: boolean): void {
     const guest = this.#guests.get(id);
-    if (guest === undefined) return;
+    if (guest === undefined || guest === this.#handing) return;
     this.#remove(guest);
     this.#listener.left(id, removed, null);
   }
@@ -315,19 +286,4 @@ export class GroupHost implements Pollable {
     const code = error instanceof TcpshmError ? error.code : 'ERR_SYSTEM';
     return new TcpshmError(code, `group ${this.#group}: ${what}: ${message}`, error);
   }
-}
-
-function removable(open: OpenSegment, removed: () => void): OpenSegment {
-  const remove = (): void => {
-    removed();
-    open.close();
-  };
-  return {
-    ...open,
-    remove,
-    setAside() {
-      remove();
-      return null;
-    },
-  };
 }

@@ -1,6 +1,14 @@
-import type { Handover } from '../connection.js';
+import { type Connection, type Handover, makeConnection } from '../connection.js';
+import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
-import { forsakeShared } from '../store/shared.js';
+import type { DurabilityLevel } from '../session/durability.js';
+import type { LivenessOptions } from '../session/liveness.js';
+import type { OpenSegment } from '../store/openSegment.js';
+import { openPlace } from '../store/place.js';
+import { forsakeShared, peerPresence } from '../store/shared.js';
+import { EndedLink } from '../wire/endedLink.js';
+import { PresenceLink } from '../wire/presenceLink.js';
+import type { Wire } from '../wire/wire.js';
 
 /**
  * A connection on its way between two threads. Its descriptor is a number in a message, and the thread that is to
@@ -10,6 +18,13 @@ export interface Parcel {
   readonly handover: Handover;
   /** One element long, shared. */
   readonly claim: Int32Array;
+}
+
+/** What the connections of a group need to know of their server's options. */
+export interface HostSettings extends LivenessOptions {
+  readonly durability: DurabilityLevel;
+  /** Folder of doorbells. */
+  readonly sharedDirectory: string;
 }
 
 export function parcelOf(handover: Handover): Parcel {
@@ -26,4 +41,57 @@ export function discard(parcel: Parcel): void {
   const { link, place } = parcel.handover;
   if (claim(parcel) && link.kind === 'wire') native().adopt(link.descriptor).close();
   if ('memory' in place) forsakeShared(place.memory, 'server');
+}
+
+/**
+ * Makes the connection again, in this thread; `onClosed` is told whether its session was removed, where that is memory
+ * that another thread keeps. Throws as `openPlace` does: the other side of the connection sees the end then.
+ */
+export function openParcel(
+  parcel: Parcel,
+  settings: HostSettings,
+  onClosed: (removed: boolean) => void,
+): Connection {
+  const { transport, place, client, server, sessionId, link, loginData } = parcel.handover;
+  if (!claim(parcel)) throw new TcpshmError('ERR_WORKER', 'it was given up on its way');
+  const wire = link.kind === 'wire' ? native().adopt(link.descriptor) : null;
+  let connection: Connection | null = null;
+  try {
+    const { durability, connectionTimeoutMs: timeoutMs } = settings;
+    let removed = false;
+    let open = openPlace(place, 'server', { client, server, sessionId }, { durability, timeoutMs });
+    if ('memory' in place) {
+      open = removable(open, () => {
+        removed = true;
+      });
+    }
+    const replicated = link.kind === 'wire' ? link.replication : null;
+    connection = makeConnection(open, transport, () => onClosed(removed), replicated);
+    if (link.kind === 'wire') connection.resume(wire as Wire, link, settings, loginData);
+    else {
+      const presence = peerPresence(open.segment, 'server');
+      const there = link.kind === 'presence' ? new PresenceLink(presence) : new EndedLink(link);
+      connection.attach(there, loginData);
+    }
+    return connection;
+  } catch (error) {
+    connection?.close();
+    wire?.close();
+    throw error;
+  }
+}
+
+function removable(open: OpenSegment, removed: () => void): OpenSegment {
+  const remove = (): void => {
+    removed();
+    open.close();
+  };
+  return {
+    ...open,
+    remove,
+    setAside() {
+      remove();
+      return null;
+    },
+  };
 }

@@ -4,7 +4,7 @@ import type { Piscina } from 'piscina';
 import { TcpshmError } from '../errors.js';
 import { type BackoffSettings, delayBefore } from '../session/backoff.js';
 import { revivedError } from './failure.js';
-import type { HostSettings } from './host.js';
+import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
 import type { GroupWork } from './threadMain.js';
 

@@ -4,8 +4,9 @@ import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
 import { drive, type Pollable } from '../poll/drive.js';
 import { plainError } from './failure.js';
-import { GroupHost, type HostListener, type HostSettings } from './host.js';
+import { GroupHost, type HostListener } from './host.js';
 import { type GroupModule, loadModule } from './module.js';
+import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
 
 /** The task. */
