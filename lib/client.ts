@@ -6,7 +6,7 @@ import { patienceFor } from './login/patience.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { Member } from './poll/member.js';
+import { Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from './poll/polled.js';
 import { Waker } from './poll/waker.js';
 import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
 import type { Transport, Welcome } from './session/loginMessages.js';
@@ -69,7 +69,7 @@ export class Client implements Pollable {
   #current: Connection | null = null;
   readonly #waker: Waker;
   /** The same, as one that is polled or sleeps: from login to end. */
-  #member: Member | null = null;
+  #polled: Polled | null = null;
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
@@ -147,13 +147,14 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     this.#report();
     const connection = this.#current;
-    const cold = this.#member?.hot === false;
+    const cold = this.#polled?.hot === false;
     if (connection !== null && (connection.transport !== 'tcp' || cold)) {
       const alive = connection.pollLink(now);
       // What has come over the link of one that sleeps is for the next poll.
-      if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#member?.stir();
+      if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#polled?.stir();
       if (!alive) this.#disconnect(connection);
     }
+    for (const other of this.#connections.values()) if (other !== connection) other.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
@@ -163,9 +164,10 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport !== 'tcp' || !this.#isHot()) return false;
+    const drained = connection.drainWriters();
     const alive = connection.pollLink(now);
     this.#deliver(connection);
-    if (alive) return connection.takeMoved();
+    if (alive) return connection.takeMoved() || drained;
     this.#disconnect(connection);
     // The delay counts from here.
     this.#backoff?.due(now);
@@ -177,8 +179,9 @@ export class Client implements Pollable {
     this.#throwIfClosed();
     const connection = this.#current;
     if (connection === null || connection.transport === 'tcp' || !this.#isHot()) return false;
+    const drained = connection.drainWriters();
     this.#deliver(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */
@@ -190,16 +193,16 @@ export class Client implements Pollable {
 
   /** @internal */
   rouse(): boolean {
-    this.#member?.stir();
+    this.#polled?.stir();
     return true;
   }
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    const rest = this.#member?.cool(this.#options.onMessage !== undefined) ?? 'cold';
+    const rest = this.#polled?.cool(this.#options.onMessage !== undefined) ?? 'cold';
     if (rest === 'stirring') return 0;
     const busy = rest === 'restless' || this.#attempt !== null;
-    return busy ? RESTLESS_MS : this.#settings.heartbeatIntervalMs / LOOKS_PER_HEARTBEAT;
+    return busy ? RESTLESS_MS : this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
   }
 
   /** @internal */
@@ -279,8 +282,8 @@ export class Client implements Pollable {
         const connection = this.#acting(() => attempt.poll());
         if (connection !== null) {
           this.#current = connection;
-          this.#member?.leave();
-          this.#member = new Member(connection, 0, this.#waker, () => {});
+          this.#polled?.leave();
+          this.#polled = new Polled(connection, 0, this.#waker, () => {});
           this.#waker.wake();
           this.#target = target;
           if (again !== null) again.result = connection;
@@ -376,16 +379,16 @@ export class Client implements Pollable {
 
   /** One that sleeps, and is polled nevertheless, is asked for. */
   #isHot(): boolean {
-    const member = this.#member;
-    if (member === null || member.hot) return true;
+    const polled = this.#polled;
+    if (polled === null || polled.hot) return true;
     this.#waker.take();
-    return member.hot;
+    return polled.hot;
   }
 
   #leave(connection: Connection): void {
-    if (this.#member?.connection !== connection) return;
-    this.#member.leave();
-    this.#member = null;
+    if (this.#polled?.connection !== connection) return;
+    this.#polled.leave();
+    this.#polled = null;
   }
 
   #deliver(connection: Connection): void {
@@ -465,11 +468,6 @@ export class Client implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the client '${this.name}' is closed`);
   }
 }
-
-/** So often a connection that sleeps is looked at, for heartbeats and silence. */
-const LOOKS_PER_HEARTBEAT = 3;
-/** While something is under way that only polls see, there is one after so many milliseconds. */
-const RESTLESS_MS = 1;
 
 const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch', 'onReconnect'] as const;
 

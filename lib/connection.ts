@@ -1,4 +1,5 @@
 import { TcpshmError } from './errors.js';
+import { checkOptions } from './options.js';
 import { RingConsumer } from './ring/consumer.js';
 import type { Message } from './ring/message.js';
 import { RingProducer } from './ring/producer.js';
@@ -8,19 +9,21 @@ import { Durability, type JournalEnds } from './session/durability.js';
 import type { LivenessOptions } from './session/liveness.js';
 import type { Transport } from './session/loginMessages.js';
 import { otherRole } from './session/names.js';
+import { isMoved, isNoticed } from './session/notices.js';
 import type { Bell } from './session/parking.js';
-import { Replication } from './session/replication.js';
+import { Replication, type ReplicationState } from './session/replication.js';
 import { NOTICE_PARKED } from './session/segment.js';
 import { isFresh, readSideState, type SideState } from './session/state.js';
-import { isMoved } from './session/tenure.js';
 import { Flusher } from './store/flusher.js';
-import type { OpenSegment } from './store/openSegment.js';
+import type { OpenSegment, Place } from './store/openSegment.js';
 import { Pursuit } from './store/pursuit.js';
 import type { Conversation } from './wire/conversation.js';
-import type { Link } from './wire/link.js';
+import type { Link, LinkState } from './wire/link.js';
 import { Rouser } from './wire/rouser.js';
 import type { Wire } from './wire/wire.js';
-import { WireLink } from './wire/wireLink.js';
+import { resumeLink, WireLink } from './wire/wireLink.js';
+import type { WriterHandle } from './writer/handle.js';
+import { type WriterOptions, Writers } from './writer/writers.js';
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;
@@ -39,14 +42,26 @@ export interface ConnectionHandlers {
 
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
+/** @internal A connection on its way to another thread, as plain data: where its session is, and its link. */
+export interface Handover {
+  readonly transport: Transport;
+  readonly place: Place;
+  readonly client: string;
+  readonly server: string;
+  readonly sessionId: string;
+  readonly loginData: Uint8Array;
+  readonly link: LinkState;
+}
+
 /** @internal A connection of a session that was opened: if it cannot be one, the session is given up again. */
 export function makeConnection(
   open: OpenSegment,
   transport: Transport,
   onClosed: (connection: Connection) => void,
+  replicated: ReplicationState | null = null,
 ): Connection {
   try {
-    return new Connection(open, transport, onClosed);
+    return new Connection(open, transport, onClosed, replicated);
   } catch (error) {
     open.close();
     throw error;
@@ -58,8 +73,8 @@ export function makeConnection(
  * peers. Outlives disconnects: while disconnected, `alloc` and `push` go on until the queue is full, and `front`
  * and `pop` give what has arrived; the next login resumes it.
  *
- * Belongs to one thread, the one that polls it. Nothing here blocks, but for a `push` or `pop` while another process
- * moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
+ * Belongs to one thread, the one that polls it; others can send through a `writer`. Nothing here blocks, but for a
+ * `push` or `pop` while another process moves the session to a fresh file, which takes milliseconds (store/takeOver.ts).
  */
 export class Connection {
   /** What lies between the peers. */
@@ -68,6 +83,8 @@ export class Connection {
   readonly remoteName: string;
   /** Whatever its user wants to keep with it. */
   userData: unknown = undefined;
+  /** @internal What to call when the event loop has told that a journal was written: the next poll has something to do. */
+  onWritten: (() => void) | null = null;
   #open: OpenSegment;
   #producer: RingProducer;
   #consumer: RingConsumer;
@@ -98,9 +115,16 @@ export class Connection {
   #onStir: (() => void) | null = null;
   #refed = true;
   #loginData: Uint8Array = new Uint8Array(0);
+  /** Those of other threads, once there was one. */
+  #writers: Writers | null = null;
 
-  /** @internal */
-  constructor(open: OpenSegment, transport: Transport, onClosed: (connection: Connection) => void) {
+  /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
+  constructor(
+    open: OpenSegment,
+    transport: Transport,
+    onClosed: (connection: Connection) => void,
+    replicated: ReplicationState | null = null,
+  ) {
     const { segment, role } = open;
     const { client, server } = segment.identity;
     this.transport = transport;
@@ -115,12 +139,13 @@ export class Connection {
     segment.parking[role].leave();
     this.#pursuit = new Pursuit(open, this.#producer, this.#consumer);
     this.#acknowledger = transport === 'tcp' ? new RingConsumer(segment.outgoing(role)) : null;
-    this.#replica = transport === 'tcp' ? new RingReplica(segment.incoming(role)) : null;
+    this.#replica =
+      transport === 'tcp' ? new RingReplica(segment.incoming(role), replicated?.unfinished ?? null) : null;
     this.#onClosed = onClosed;
     const journal = open.journal;
     if (journal !== null && journal.disk !== null) {
       this.#durability = new Durability(this.#ends(), journal.checkpoints);
-      this.#flusher = new Flusher(this.#durability, journal.disk, open.where, () => this.#onStir?.());
+      this.#flusher = new Flusher(this.#durability, journal.disk, open.where, () => this.onWritten?.());
     }
   }
 
@@ -145,8 +170,7 @@ export class Connection {
   push(): void {
     if (this.#closed) throw this.#closedError();
     this.#producer.push();
-    const notices = this.#notices;
-    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#published();
+    if (isNoticed(this.#notices, this.#peerParked)) this.#published();
     if (this.#pump !== null) this.#pump.pushed();
   }
 
@@ -176,11 +200,10 @@ export class Connection {
     if (this.#closed) throw this.#closedError();
     try {
       const message = this.#consumer.front();
-      const notices = this.#notices;
-      if (((notices[0] as number) | (notices[this.#peerParked] as number)) === 0) return message;
+      if (!isNoticed(this.#notices, this.#peerParked)) return message;
       // Behind the look into the ring: what a fenced peer has pushed into a file that the session has left does not
       // count, and what was pushed before is in the copy.
-      if (isMoved(notices)) return this.#frontThere();
+      if (isMoved(this.#notices)) return this.#frontThere();
       this.#rouser.reclaimed(this.#consumer);
       return message;
     } catch (error) {
@@ -192,8 +215,7 @@ export class Connection {
   pop(): void {
     if (this.#closed) throw this.#closedError();
     this.#consumer.pop();
-    const notices = this.#notices;
-    if (((notices[0] as number) | (notices[this.#peerParked] as number)) !== 0) this.#popped();
+    if (isNoticed(this.#notices, this.#peerParked)) this.#popped();
     if (this.#pump !== null) this.#pump.popped();
   }
 
@@ -201,20 +223,45 @@ export class Connection {
   send(data: Uint8Array | string, type = 1): boolean {
     const message = this.alloc(typeof data === 'string' ? Buffer.byteLength(data) : data.length);
     if (message === null) return false;
-    message.type = type;
-    if (typeof data === 'string') message.setText(data);
-    else message.set(data);
+    try {
+      message.type = type;
+      if (typeof data === 'string') message.setText(data);
+      else message.set(data);
+    } catch (error) {
+      // Nobody else could push it, and writers wait while it is allocated.
+      this.#producer.forget();
+      throw error;
+    }
     this.push();
     return true;
   }
 
   /**
+   * Lets another thread of this process send: gives a handle to be posted to it, and opened there with
+   * {@link ConnectionWriter.open}. One writer for each thread, any number of them. What they push is moved into the queue
+   * by every poll of this connection, connected or not, in turn, as far as there is room and while no message is
+   * allocated here and no batch open. Then `pushed` counts it; before, it is lost if this process dies. A writer lasts
+   * until it or the connection is closed. Throws ERR_CAPACITY, ERR_OPTION, ERR_CLOSED.
+   */
+  writer(options: WriterOptions = {}): WriterHandle {
+    if (this.#closed) throw this.#closedError();
+    checkOptions(options);
+    const { capacity } = this.#open.segment.outgoing(this.#open.role);
+    this.#writers ??= new Writers(this, () => this.#producer, capacity);
+    // One that sleeps does not know of it yet.
+    this.#onStir?.();
+    return this.#writers.add(options);
+  }
+
+  /**
    * Resolves once everything pushed and popped so far is safe as its durability words it: with 'process' at once, with
    * 'disk' when it is on the disk. (The write ends in another thread: the event loop must turn to hear of it, and no
-   * poll is needed.) Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
+   * poll is needed.) What writers have pushed is moved into the queue first; what finds no room there is not covered.
+   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
    */
   async flush(): Promise<void> {
     if (this.#closed) throw this.#closedError();
+    if (this.#writers !== null) this.#drain(this.#writers, true);
     await this.#flusher?.flush();
   }
 
@@ -259,13 +306,15 @@ export class Connection {
   /**
    * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
    * next login, where it is kept in a file; with `remove` it is deleted, for good. The object is of no use
-   * afterwards. Twice is harmless. With durability 'disk' all is safe when this returns; throws ERR_FILE when the disk
-   * fails, closed all the same.
+   * afterwards, nor are its writers: what they have pushed is moved into the queue first, as far as there is room (and
+   * not with `remove`), and the rest is lost. Twice is harmless. With durability 'disk' all is safe when this returns;
+   * throws ERR_FILE when the disk fails, closed all the same.
    */
   close(options: { readonly remove?: boolean } = {}): void {
     if (this.#closed) return;
     const there = this.follow();
-    this.#end(there, () => {
+    if (there && !options.remove) this.#closeWriters();
+    this.#end(there ? 'close' : 'abandon', () => {
       if (options.remove) this.#open.remove();
       else this.#open.close();
     });
@@ -273,16 +322,16 @@ export class Connection {
 
   /**
    * Gives the session up to begin it anew: for when both sides cannot go on with it (`onSequenceMismatch`). Closes the
-   * connection; the file of the session is kept under another name, which this gives (null where there is none), and is
-   * listed by `listSessions`. The next login begins a new session, once the other side has done the same. Throws
-   * ERR_FILE when the file cannot be renamed, ERR_CLOSED.
+   * connection, and its writers with what was not moved yet; the file of the session is kept under another name, which
+   * this gives (null where there is none), and is listed by `listSessions`. The next login begins a new session, once the
+   * other side has done the same. Throws ERR_FILE when the file cannot be renamed, ERR_CLOSED.
    */
   resetSession(): string | null {
     if (this.#closed) throw this.#closedError();
     const there = this.#follow();
     const worthKeeping = !isFresh(this.readState());
     let aside: string | null = null;
-    this.#end(there, () => {
+    this.#end(there ? 'close' : 'abandon', () => {
       if (worthKeeping) aside = this.#open.setAside();
       else this.#open.remove();
     });
@@ -290,13 +339,14 @@ export class Connection {
   }
 
   /**
-   * One round for an end of a RingChannel, which no client or server polls: hands what has arrived to `onMessage`,
-   * which pops it, and tells `onDisconnect` when the other end was closed or its thread has ended (another thread may
-   * open it again).
+   * One round for an end of a RingChannel, which no client or server polls: moves what writers have pushed into the queue,
+   * hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect` when the other end was closed or its
+   * thread has ended (another thread may open it again).
    */
   poll(handlers: ConnectionHandlers): void {
     if (this.#closed) throw this.#closedError();
     const link = this.#link;
+    if (this.#writers !== null) this.#drain(this.#writers, false);
     if (handlers.onMessage !== undefined) this.deliver(handlers.onMessage, MESSAGES_PER_POLL);
     if (link === null || this.#closed) return;
     link.poll(0);
@@ -408,6 +458,48 @@ export class Connection {
     this.attach(this.#pump, loginData);
   }
 
+  /** @internal The link of another thread's connection, over its wire: goes on there, whatever was in the middle. */
+  resume(
+    wire: Wire,
+    state: Extract<LinkState, { readonly kind: 'wire' }>,
+    options: LivenessOptions,
+    loginData: Uint8Array,
+  ): void {
+    const { replication: replicated } = state;
+    if (replicated === null) {
+      this.attach(resumeLink(wire, state, options, null, null), loginData);
+      return;
+    }
+    const ends = this.#ends();
+    const rings = { ...ends, replica: this.#replica as RingReplica, durability: this.#durability };
+    const replication = new Replication(rings, replicated);
+    this.#pump = resumeLink(wire, state, options, replication, ends.outgoing);
+    this.attach(this.#pump, loginData);
+  }
+
+  /**
+   * @internal Gives session and link up for another thread, where a connection goes on as if it were this one. Null
+   * where that cannot be now: without a link, while a message is allocated or a batch is open, and while the session
+   * moves to a fresh file or is another process's (which the next poll tells). Throws ERR_FILE when a journal with
+   * durability 'disk' cannot be written, ERR_OPTION when the session is kept in what no other thread can open. Else, and
+   * when it throws, the connection is closed here.
+   */
+  handOver(now: number): Handover | null {
+    if (this.#closed) throw this.#closedError();
+    const link = this.#link;
+    if (link === null || this.#producer.busy || !this.follow()) return null;
+    let handover: Handover | null = null;
+    this.#end('keep', () => {
+      try {
+        handover = this.#pass(link, now);
+      } finally {
+        // Unless it was handed over.
+        link.abandon();
+      }
+    });
+    return handover;
+  }
+
   /** @internal A shared segment whose liveness is told over a wire. */
   attachShared(talk: Conversation, options: LivenessOptions, loginData: Uint8Array): void {
     this.attach(new WireLink(talk.wire, talk.reader, options, null, null), loginData);
@@ -464,6 +556,7 @@ export class Connection {
     return (
       this.#fence !== null ||
       this.#consumer.held ||
+      this.#writers?.waiting === true ||
       this.#violation !== null ||
       (this.#link !== null && this.#link.ended !== null) ||
       (this.#durability !== null && (this.#durability.writing || !this.#durability.clean))
@@ -478,19 +571,32 @@ export class Connection {
   park(bell: Bell, delivers: boolean): boolean {
     const { segment, role } = this.#open;
     const place = segment.parking[role];
-    place.hang(bell);
-    place.park();
-    const stirs = (delivers && this.#consumer.unseen) || this.#producer.relieved || isMoved(segment.notices);
+    const shared = this.transport !== 'tcp';
+    if (shared) {
+      place.hang(bell);
+      place.park();
+    }
+    this.#writers?.park(bell);
+    const stirs =
+      (shared &&
+        ((delivers && this.#consumer.unseen) || this.#producer.relieved || isMoved(segment.notices))) ||
+      this.#writers?.waiting === true;
     if (!stirs) return true;
-    place.leave();
+    this.unpark();
     return false;
+  }
+
+  /** @internal Whether others ring when it sleeps: its peer, or its writers. */
+  get rung(): boolean {
+    return this.transport !== 'tcp' || this.#writers !== null;
   }
 
   /** @internal Awake again. */
   unpark(): void {
     if (this.#closed) return;
     const { segment, role } = this.#open;
-    segment.parking[role].leave();
+    if (this.transport !== 'tcp') segment.parking[role].leave();
+    this.#writers?.unpark();
   }
 
   /**
@@ -549,9 +655,43 @@ export class Connection {
     }
   }
 
+  /**
+   * @internal Moves what writers have pushed into the queue: to be called by every poll, before the link sends. False
+   * when nothing was moved. What is wrong with the queue is for `pollLink` to tell, what is wrong with a writer is thrown.
+   */
+  drainWriters(): boolean {
+    if (this.#writers === null) return false;
+    try {
+      return this.#drain(this.#writers, false);
+    } catch (error) {
+      if (error === this.#violation) return false;
+      throw error;
+    }
+  }
+
   /** @internal The peer did what the protocol does not allow: the link ends with the next poll. */
   violate(error: TcpshmError): void {
     this.#violation = error;
+  }
+
+  #drain(writers: Writers, all: boolean): boolean {
+    // A fence is for `pollLink` to notice.
+    if (isMoved(this.#notices) && !this.follow()) return false;
+    try {
+      if (!all) return writers.drain();
+      writers.drainAll();
+      return false;
+    } catch (error) {
+      throw this.#noticed(error);
+    }
+  }
+
+  /** Before the end: what they have pushed is moved into the queue, as far as it has room. */
+  #closeWriters(): void {
+    if (this.#writers === null) return;
+    // What was not published here would be in the way, and goes anyway.
+    this.#producer.retract();
+    this.#writers.close(true);
   }
 
   /** `search` for the calls of the user, to whom a fence is thrown: nothing else tells him. */
@@ -620,17 +760,37 @@ export class Connection {
 
   /** The end of a connection whose session is another process's, without a word to the peer. */
   #shut(): void {
-    if (!this.#closed) this.#end(false, () => this.#open.close());
+    this.#end('abandon', () => this.#open.close());
   }
 
-  /** Closes everything, and the session in the way given; the peer is told, if it may be. */
-  #end(telling: boolean, closeSession: () => void): void {
+  #pass(link: Link, now: number): Handover {
+    const { client, server, sessionId } = this.#open.segment.identity;
+    const place = this.#open.pass();
+    if (place === null) {
+      throw new TcpshmError('ERR_OPTION', `a session in ${this.#open.where} cannot be handed to a thread`);
+    }
+    return {
+      transport: this.transport,
+      place,
+      client,
+      server,
+      sessionId,
+      loginData: this.#loginData,
+      link: this.#violation === null ? link.handOver(now) : endedBy(this.#violation),
+    };
+  }
+
+  /** Closes everything, the link and the session in the ways given. */
+  #end(linkGoes: 'close' | 'abandon' | 'keep', closeSession: () => void): void {
+    if (this.#closed) return;
     this.#closed = true;
-    if (telling) this.#link?.close();
-    else this.#link?.abandon();
+    if (linkGoes === 'close') this.#link?.close();
+    else if (linkGoes === 'abandon') this.#link?.abandon();
     this.#link = null;
     this.#pump = null;
     this.#fence = null;
+    this.#writers?.close(false);
+    this.#writers = null;
     this.#producer.message.expire();
     this.#consumer.message.expire();
     this.#pursuit.closeLeft();
@@ -670,4 +830,8 @@ export class Connection {
       `the connection of '${this.localName}' to '${this.remoteName}' is closed`,
     );
   }
+}
+
+function endedBy({ code, message }: TcpshmError): LinkState {
+  return { kind: 'ended', reason: 'protocol violated', error: { code, message } };
 }

@@ -6,12 +6,15 @@ export const ERROR_CODES = [
   'ERR_CONNECT', // the address could not be reached: nobody listens, unknown host, unreachable network
   'ERR_FENCED', // another process has taken over this side of the session, as this one was silent for its timeout
   'ERR_FILE', // a file or folder could not be created, opened or locked as required
+  'ERR_GROUP_FULL', // a connection cannot be moved to a group that has as many as it may have
+  'ERR_HANDLER', // a handler in the thread of a group threw: what it threw is the cause
   'ERR_LISTEN', // the address could not be bound: in use, not permitted, not of this host
   'ERR_LOGIN_REJECTED', // the server said no, with its reason
   'ERR_LOGIN_TIMEOUT', // the login did not complete in time
   'ERR_MESSAGE_TYPE', // a message type outside 1 to 65535
   'ERR_NAME', // a peer name that is not allowed
   'ERR_NATIVE_MISSING', // the native module could not be loaded, and what was asked for needs it
+  'ERR_NOT_CONNECTED', // a connection cannot be moved: there is none of that name, or it ended meanwhile
   'ERR_NO_MESSAGE', // push without alloc, pop without a message
   'ERR_NO_SPACE', // the file system has no room for what must be reserved up front
   'ERR_OPTION', // an option of the wrong type or range
@@ -20,6 +23,7 @@ export const ERROR_CODES = [
   'ERR_SEGMENT', // a segment or session file that is not what it must be
   'ERR_SEQUENCE_MISMATCH', // the positions of both sides cannot both be true
   'ERR_SYSTEM', // a system call failed in a way that nothing above describes
+  'ERR_WORKER', // the thread of a group could not be started, or has ended by itself: the cause says why
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,10 +1,14 @@
 import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
 import { TcpshmError } from './errors.js';
+import type { GroupMember } from './group/roster.js';
+import { groupThreadSettings } from './group/settings.js';
+import { GroupThreads } from './group/threads.js';
 import { Reception } from './login/reception.js';
 import type { Login, LoginDecision, LoginHost } from './login/serverLogin.js';
 import { bootId, checkCapacities, Sessions } from './login/sessions.js';
 import {
   checkOptions,
+  choice,
   count,
   loginBytes,
   type PeerOptions,
@@ -12,8 +16,8 @@ import {
   peerSettings,
 } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { kindOf, type Member } from './poll/member.js';
-import { type GroupOptions, Members } from './poll/members.js';
+import { kindOf, type Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from './poll/polled.js';
+import { type GroupOptions, PolledSet } from './poll/polledSet.js';
 import { READABLE, Waker } from './poll/waker.js';
 import type { Agreement } from './session/agreement.js';
 import { type Reject, TRANSPORTS, type Transport } from './session/loginMessages.js';
@@ -31,6 +35,8 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly name: string;
   /** The groups that `acceptLogin` chooses from. Default: one. */
   readonly groups?: GroupOptions;
+  /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
+  readonly maxConnections?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
   /** Decides about a client. Default: group 0. */
@@ -39,7 +45,10 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   onConnection?(connection: Connection): void;
   /** What the client has of the session and what this side has cannot both be true. It was refused, nothing changed. */
   onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
-  /** A login failed for an error: of a client, of the network, or of a session file. */
+  /**
+   * A login failed for an error: of a client, of the network, or of a session file. With `groups.worker`, also: a thread
+   * has ended and is replaced (ERR_WORKER), a handler in one threw (ERR_HANDLER), a connection could not be handed over.
+   */
   onError?(error: TcpshmError): void;
 }
 
@@ -53,14 +62,24 @@ export type ListenOptions =
  * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
  * `pollControl`, `pollTcp` and `pollShm` apart, or by `run`. Takes no thread, no timer and, unless `now` is left out,
  * no time. Belongs to one thread.
+ *
+ * With `groups.worker` each group has a thread of its own, started by the first `listen` and kept until `close`: this
+ * one accepts and logs in, then hands each connection to the thread of its group, whose module has the handlers
+ * (`GroupModule`). `onConnection`, `onMessage` and `onDisconnect` of this object are not called then. The event loop
+ * must turn, so not `run` with 'busy', for a thread that has ended to be noticed and replaced.
  */
 export class Server implements Pollable {
   readonly name: string;
   readonly #options: ServerOptions;
   readonly #settings: PeerSettings;
   readonly #waker: Waker;
-  readonly #members: Members;
+  readonly #polled: PolledSet;
+  readonly #maxConnections: number;
+  /** Where groups have threads of their own. */
+  readonly #threads: GroupThreads | null;
   readonly #sessions: Sessions;
+  /** Sessions of connections that were handed to a thread, by client and transport. */
+  readonly #handed = new Map<string, { readonly client: string; readonly transport: Transport }>();
   readonly #reception: Reception;
   /** Every session that is open here, by client and transport, connected or not. */
   readonly #connections = new Map<string, Connection>();
@@ -74,6 +93,7 @@ export class Server implements Pollable {
   readonly #unheard: (() => void)[] = [];
   /** Whether threads may knock, who wake nobody. */
   #knocks = false;
+  #unattached: IterableIterator<Connection> | null = null;
   #keepsAlive = true;
   #now = 0;
   #closed = false;
@@ -85,12 +105,24 @@ export class Server implements Pollable {
     this.#options = options;
     this.#settings = peerSettings(options);
     this.#waker = new Waker(this.#settings.sharedDirectory);
-    this.#members = new Members(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
-    this.#sessions = new Sessions(this.#settings, 'server');
+    this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
+    this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
+    const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
+    this.#threads =
+      threads === null
+        ? null
+        : new GroupThreads(threads, this.#settings, {
+            failed: (error) => this.#report(error),
+            removed: (transport, client) => this.#sessions.forget(transport, client),
+            whyFull: (member) => this.#whyFull(member),
+            stirred: () => this.#waker.wake(),
+          });
+    this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
       decide: (login) => this.#decide(login),
+      inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
       session: (client, agreement) => this.#session(client, agreement),
       memoryOf: (client) => this.#sessions.memoryOf(client),
       admit: (connection, group) => this.#admit(connection, group),
@@ -103,9 +135,7 @@ export class Server implements Pollable {
           }
         });
       },
-      failed: (error) => {
-        this.#tidings.push(() => this.#options.onError?.(error));
-      },
+      failed: (error) => this.#report(error),
     };
     this.#reception = new Reception(host, {
       maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
@@ -119,15 +149,27 @@ export class Server implements Pollable {
 
   /**
    * All sessions that are open here, connected or not. One that was begun is among them once its client has it too:
-   * before, the login may fail, and what was pushed would be in a session that nobody else knows of.
+   * before, the login may fail, and what was pushed would be in a session that nobody else knows of. Not those that
+   * the threads of groups have.
    */
   get connections(): readonly Connection[] {
     return [...this.#connections.values()].filter(({ kept }) => kept);
   }
 
+  /** Who is connected, in which group: also in their threads, as far as those have told. */
+  get members(): readonly GroupMember[] {
+    if (this.#threads !== null) return this.#threads.members;
+    return [...this.#polled].map(({ connection: { remoteName, transport }, group }) => ({
+      remoteName,
+      transport,
+      group,
+    }));
+  }
+
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED.
+   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
    */
   async listen(options: {
     readonly host?: string;
@@ -137,6 +179,14 @@ export class Server implements Pollable {
   async listen(options: ListenOptions): Promise<Address> {
     this.#throwIfClosed();
     checkOptions(options);
+    if (this.#threads !== null) {
+      this.#checkPassable(options);
+      await this.#threads.start().catch((error: unknown) => {
+        this.#throwIfClosed();
+        throw error;
+      });
+      this.#throwIfClosed();
+    }
     const listener = await this.#listen(options);
     if (this.#closed) {
       await listener.close();
@@ -160,10 +210,12 @@ export class Server implements Pollable {
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#now = now;
-    this.#tell();
-    this.#reception.poll(now, this.#tell);
-    this.#members.look('shm', this.#watchLink);
-    this.#members.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
+    this.#threads?.poll(now);
+    this.#step();
+    this.#reception.poll(now, this.#step);
+    this.#polled.look('shm', this.#watchLink);
+    this.#polled.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
+    this.#drainUnattached();
     if (!this.#closed && this.#renewal.due(now)) this.#renew();
   }
 
@@ -171,7 +223,7 @@ export class Server implements Pollable {
   pollTcp(now: number = performance.now(), group = 0): boolean {
     this.#throwIfClosed();
     this.#now = now;
-    return this.#members.visit('tcp', group, this.#serveTcp);
+    return this.#polled.visit('tcp', group, this.#serveTcp);
   }
 
   /**
@@ -180,13 +232,13 @@ export class Server implements Pollable {
    */
   pollShm(group = 0): boolean {
     this.#throwIfClosed();
-    return this.#members.visit('shm', group, this.#serveShm);
+    return this.#polled.visit('shm', group, this.#serveShm);
   }
 
   /** All groups, once: what `run` calls in its inner loop. True if anything moved. */
   pollMessages(now: number): boolean {
     let moved = false;
-    for (let group = 0; group < this.#members.count; group++) {
+    for (let group = 0; group < this.#polled.count; group++) {
       if (this.pollShm(group)) moved = true;
       // A handler may have closed the server.
       if (this.#closed) return true;
@@ -198,14 +250,14 @@ export class Server implements Pollable {
 
   /** @internal */
   rouse(): boolean {
-    return this.#members.rouse();
+    return this.#polled.rouse();
   }
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
-    const rest = this.#members.settle();
+    const rest = this.#polled.settle();
     if (rest === 'stirring' || this.#tidings.length > 0) return 0;
-    if (rest === 'restless' || this.#reception.busy) return RESTLESS_MS;
+    if (rest === 'restless' || this.#reception.busy || this.#threads?.restless) return RESTLESS_MS;
     const sweepMs = this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
     const retryMs = this.#reception.retryMs(now);
     if (retryMs > 0) return Math.min(retryMs, sweepMs);
@@ -220,7 +272,7 @@ export class Server implements Pollable {
 
   /** @internal Whether `run` keeps the process alive while it sleeps. */
   get alive(): boolean {
-    return this.#keepsAlive || [...this.#members].some(({ connection }) => connection.refed);
+    return this.#keepsAlive || [...this.#polled].some(({ connection }) => connection.refed);
   }
 
   /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
@@ -238,8 +290,33 @@ export class Server implements Pollable {
   }
 
   /**
+   * Moves a client's connection to another group, from one thread to another where they have their own: nothing is lost,
+   * repeated or out of order, and the client does not notice. In the threads, handlers hear of it by `onDisconnect` with
+   * the reason 'moved', and by `onConnection` of another object; one that has a message allocated or a batch open stays
+   * until it is pushed. Resolves once the other group has it, for which the server must be polled.
+   *
+   * Rejects with ERR_NOT_CONNECTED when no client of that name is connected or it ends meanwhile, ERR_GROUP_FULL,
+   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED.
+   */
+  async move(remoteName: string, group: number): Promise<void> {
+    this.#throwIfClosed();
+    this.#polled.sizeOf('shm', group);
+    if (this.#threads !== null) return this.#threads.move(remoteName, group);
+    const [found] = this.#polledOf(remoteName);
+    if (found === undefined) {
+      throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
+    }
+    const { connection } = found;
+    if (found.group === group) return;
+    const full = this.#whyFull({ remoteName, transport: connection.transport, group });
+    if (full !== null) throw new TcpshmError('ERR_GROUP_FULL', `'${remoteName}' cannot be moved: ${full}`);
+    this.#polled.move(connection, group);
+  }
+
+  /**
    * Ends all connections, telling the clients, and stops listening. Sessions stay for the next start, or go with
-   * `removeSessions`. Twice is harmless.
+   * `removeSessions`. Twice is harmless. Threads of groups have ended when this resolves; one that does not end in order
+   * within 5 s is ended.
    */
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
@@ -250,8 +327,12 @@ export class Server implements Pollable {
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
-    await left;
+    // What is still to be told is told no more, but for what comes from here on.
+    this.#tidings.length = 0;
+    await Promise.all([left, this.#threads?.stop()]);
+    if (options.removeSessions) this.#removeHanded();
     this.#sessions.close();
+    for (const tell of this.#tidings.splice(0)) tell();
   }
 
   /** Has clients that come wake this thread, from the next sleep on. */
@@ -269,14 +350,48 @@ export class Server implements Pollable {
     else this.#knocks = true;
   }
 
+  /** Removes the sessions of connections that threads had: they are all closed by now. */
+  #removeHanded(): void {
+    for (const { client, transport } of this.#handed.values()) {
+      try {
+        this.#sessions.find(transport, client, this.name)?.remove();
+      } catch (error) {
+        // Another process has it by now, say.
+        this.#report(error as TcpshmError);
+      }
+    }
+  }
+
+  #report(error: TcpshmError): void {
+    this.#tidings.push(() => this.#options.onError?.(error));
+  }
+
+  /** Throws ERR_OPTION where connections could not be handed to threads. */
+  #checkPassable(options: ListenOptions): void {
+    if ('transport' in options || this.#settings.wire === 'native') return;
+    throw new TcpshmError(
+      'ERR_OPTION',
+      "groups.worker needs wire 'native' for sockets: those of node:net belong to the thread that has accepted them",
+    );
+  }
+
   #listen(options: ListenOptions): Promise<Listener> | Listener {
-    if ('transport' in options) return listenThreads(this.name);
+    if ('transport' in options) {
+      choice(options.transport, 'transport', ['inproc']);
+      return listenThreads(this.name);
+    }
     const address = 'path' in options ? options : { host: options.host ?? '127.0.0.1', port: options.port };
     checkAddress(address);
     return this.#settings.wire === 'native'
       ? listenNative(address, this.#settings)
       : listenNet(address, this.#settings);
   }
+
+  /** What is due after every step of a login. False once closed. */
+  readonly #step = (): boolean => {
+    if (!this.#closed) this.#threads?.depart(this.#now);
+    return this.#tell();
+  };
 
   /** Makes the calls that are due. If one throws, the others are made by the next poll. False once closed. */
   readonly #tell = (): boolean => {
@@ -306,24 +421,42 @@ export class Server implements Pollable {
     }
     if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
     const { group } = decision;
-    const kind = kindOf(login);
-    // A login that is offered a place takes it, unless it fails.
-    const taken =
-      this.#members.sizeOf(kind, group) +
-      this.#reception.offers.filter((offer) => offer.group === group && kindOf(offer.connection) === kind)
-        .length;
-    const limit = this.#members.limits[kind];
-    if (taken >= limit) {
-      return { code: 'ERR_LOGIN_REJECTED', reason: `group ${group} has its ${limit} ${kind} connections` };
-    }
+    const { name: remoteName, transport } = login;
+    const reason = this.#whyFull({ remoteName, transport, group });
+    if (reason !== null) return { code: 'ERR_LOGIN_REJECTED', reason };
     return { group, reply: loginBytes(decision.reply, 'reply') };
+  }
+
+  /** Null while there is room. A client that logs in again takes its own place, and one that logs in has it already. */
+  #whyFull(wanted: GroupMember): string | null {
+    const kind = kindOf(wanted);
+    const alike = (member: GroupMember): boolean => member.group === wanted.group && kindOf(member) === kind;
+    const others = ({ remoteName }: GroupMember): boolean => remoteName !== wanted.remoteName;
+    const coming = this.#reception.seats.map(({ hello, agreement: { transport }, group }) => ({
+      remoteName: hello.client,
+      transport,
+      group,
+    }));
+    let all = coming.filter(others).length;
+    let taken = coming.filter(others).filter(alike).length + this.#polled.sizeOf(kind, wanted.group);
+    if (this.#threads !== null) {
+      all += this.#threads.members.filter(others).length;
+      taken += this.#threads.places.filter(others).filter(alike).length;
+    } else {
+      const own = this.#polledOf(wanted.remoteName);
+      all += this.#polled.size - own.length;
+      taken -= own.filter((polled) => polled.group === wanted.group && polled.kind === kind).length;
+    }
+    if (all >= this.#maxConnections) return `the server has its ${this.#maxConnections} connections`;
+    const limit = this.#polled.limits[kind];
+    return taken < limit ? null : `group ${wanted.group} has its ${limit} ${kind} connections`;
   }
 
   #session(client: string, agreement: Agreement): Connection {
     if (this.#reception.isLoggingIn(client)) {
       throw this.#already(`the client '${client}' is logging in to '${this.name}' already`);
     }
-    for (const { connection } of this.#membersOf(client)) {
+    for (const { connection } of this.#polledOf(client)) {
       // The old link may have ended without anyone having looked since.
       if (connection.pollLink(this.#now)) {
         throw this.#already(
@@ -331,6 +464,9 @@ export class Server implements Pollable {
         );
       }
       this.#leave(connection);
+    }
+    if (this.#threads?.has(client)) {
+      throw this.#already(`the client '${client}' is connected to '${this.name}' already`);
     }
     this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
@@ -365,13 +501,13 @@ export class Server implements Pollable {
     const onDisconnect: ConnectionHandlers['onDisconnect'] = (...ended) => {
       this.#tidings.push(() => this.#options.onDisconnect?.(...ended));
     };
-    connection.disconnect({ onDisconnect }, () => this.#members.remove(connection));
+    connection.disconnect({ onDisconnect }, () => this.#polled.remove(connection));
     return undefined;
   }
 
   #renew(): void {
     for (const connection of this.connections) {
-      if (!connection.renew()) connection.disconnect(this.#options, () => this.#members.remove(connection));
+      if (!connection.renew()) connection.disconnect(this.#options, () => this.#polled.remove(connection));
     }
   }
 
@@ -395,42 +531,64 @@ export class Server implements Pollable {
   }
 
   #admit(connection: Connection, group: number): void {
-    this.#members.add(connection, group);
+    if (this.#threads !== null) {
+      const { remoteName: client, transport } = connection;
+      this.#handed.set(sessionKey(client, transport), { client, transport });
+      this.#threads.bring(connection, group);
+      return;
+    }
+    this.#polled.add(connection, group);
     this.#tidings.push(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });
   }
 
-  readonly #serveTcp = ({ connection }: Member): boolean => {
+  readonly #serveTcp = ({ connection }: Polled): boolean => {
+    const drained = connection.drainWriters();
     const alive = connection.pollLink(this.#now);
     this.#deliver(connection);
     if (!alive) this.#disconnect(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
-  readonly #serveShm = ({ connection }: Member): boolean => {
+  readonly #serveShm = ({ connection }: Polled): boolean => {
+    const drained = connection.drainWriters();
     this.#deliver(connection);
-    return connection.takeMoved();
+    return connection.takeMoved() || drained;
   };
 
-  readonly #watchLink = ({ connection }: Member): void => {
+  readonly #watchLink = ({ connection }: Polled): void => {
     if (!this.#closed && !connection.pollLink(this.#now)) this.#disconnect(connection);
   };
 
   /** Keeps up the link of a connection that is not visited: what came over it meanwhile is for a visit. */
-  readonly #watchCold = (member: Member): void => {
-    const { connection } = member;
+  readonly #watchCold = (polled: Polled): void => {
+    const { connection } = polled;
     if (this.#closed) return;
     const alive = connection.pollLink(this.#now);
-    if (!alive || connection.takeMoved() || connection.sending) member.stir();
-    if (!alive && member.kind === 'shm') this.#disconnect(connection);
+    if (!alive || connection.takeMoved() || connection.sending) polled.stir();
+    if (!alive && polled.kind === 'shm') this.#disconnect(connection);
   };
 
+  /** Moves what writers have pushed where nobody is connected, for some of those at a time. */
+  #drainUnattached(): void {
+    for (let i = 0; i < UNATTACHED_AT_ONCE; i++) {
+      this.#unattached ??= this.#connections.values();
+      const next = this.#unattached.next();
+      if (next.done === true) {
+        this.#unattached = null;
+        return;
+      }
+      // Those that are connected do that with their messages.
+      if (!next.value.attached) next.value.drainWriters();
+    }
+  }
+
   /** The connections of a client, over whatever transport. */
-  #membersOf(client: string): Member[] {
+  #polledOf(client: string): Polled[] {
     return TRANSPORTS.flatMap((transport) => {
       const connection = this.#connections.get(sessionKey(client, transport));
-      return (connection && this.#members.find(connection)) ?? [];
+      return (connection && this.#polled.find(connection)) ?? [];
     });
   }
 
@@ -441,20 +599,20 @@ export class Server implements Pollable {
       connection.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it; what a handler throws is the caller's to see.
-      const culprit = [...this.#members].find((member) => member.connection.violation === error);
+      const culprit = [...this.#polled].find((member) => member.connection.violation === error);
       if (culprit === undefined || error === null) throw error;
       this.#disconnect(culprit.connection);
     }
   }
 
   #disconnect(connection: Connection): void {
-    if (this.#members.find(connection) === undefined || !connection.attached) return;
-    connection.disconnect(this.#options, () => this.#members.remove(connection));
+    if (this.#polled.find(connection) === undefined || !connection.attached) return;
+    connection.disconnect(this.#options, () => this.#polled.remove(connection));
   }
 
   #forget(connection: Connection): void {
     this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
-    this.#members.remove(connection);
+    this.#polled.remove(connection);
   }
 
   #throwIfClosed(): void {
@@ -462,10 +620,8 @@ export class Server implements Pollable {
   }
 }
 
-/** So often a connection that is not visited is looked at, for heartbeats and silence. */
-const SWEEPS_PER_HEARTBEAT = 3;
-/** While something is under way that only polls see, there is one after so many milliseconds. */
-const RESTLESS_MS = 1;
+/** Of connections whose client is not there, so many are looked at by a poll. */
+const UNATTACHED_AT_ONCE = 16;
 /** Threads that want to log in are seen by polls. */
 const KNOCK_MS = 10;
 

@@ -45,8 +45,10 @@ describe('the package', () => {
     installed = join(folder, 'node_modules', 'tcpshm');
     mkdirSync(installed, { recursive: true });
     execFileSync('tar', ['-xzf', join(folder, archive), '-C', installed, '--strip-components=1']);
-    // Its one dependency. Nothing else is done at an installation: no script is run.
-    symlinkSync(join(root, 'node_modules', 'node-gyp-build'), join(folder, 'node_modules', 'node-gyp-build'));
+    // Its dependencies. Nothing else is done at an installation: no script is run.
+    for (const name of ['node-gyp-build', 'piscina']) {
+      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+    }
   });
   after(() => {
     rmSync(folder, { recursive: true });

@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import type { Listener } from '../wire/wire.js';
-import { type LoginHost, type Offer, ServerLogin } from './serverLogin.js';
+import { type LoginHost, type Seat, ServerLogin } from './serverLogin.js';
 
 /** How long a listener is left alone after it could not accept. */
 const ACCEPT_RETRY_MS = 100;
@@ -38,9 +38,9 @@ export class Reception {
     return this.#logins.size > 0;
   }
 
-  /** What clients have been offered who have not attached yet. */
-  get offers(): readonly Offer[] {
-    return [...this.#logins.keys()].flatMap(({ offer }) => offer ?? []);
+  /** The places of clients who have not attached yet. */
+  get seats(): readonly Seat[] {
+    return [...this.#logins.keys()].flatMap(({ seat }) => seat ?? []);
   }
 
   /** Whether a client of this name is in the middle of a login: it may have hung up, or be complete by now. */
@@ -111,7 +111,7 @@ export class Reception {
    */
   #dropOldest(): void {
     const others = [...this.#logins.keys()].slice(0, -1);
-    const oldest = others.find(({ offer }) => offer === null) ?? (others[0] as ServerLogin);
+    const oldest = others.find(({ seat }) => seat === null) ?? (others[0] as ServerLogin);
     this.#drop(oldest, `more than ${this.#limits.maxPendingLogins} logins are pending: the oldest goes`);
   }
 

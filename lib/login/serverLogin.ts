@@ -41,6 +41,8 @@ export interface LoginHost {
   readonly terms: Omit<ServerTerms, 'overThreads'>;
   /** Asks the user, and checks the limits. Throws ERR_OPTION when his answer is not usable. */
   decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject;
+  /** What must be known before the client can have a session; null where nothing must. */
+  inquire(client: string, group: number): Inquiry | null;
   /** The client's session, found or begun. Throws ERR_ALREADY_CONNECTED while it is live, and what opening throws. */
   session(client: string, agreement: Agreement): Connection;
   /** The memory of a session between threads. */
@@ -51,6 +53,19 @@ export interface LoginHost {
   mismatch(connection: Connection, numbers: SequenceNumbers): void;
   /** The login failed for this error. */
   failed(error: TcpshmError): void;
+}
+
+/** A question to another thread: whether a client is still connected there. */
+export interface Inquiry {
+  readonly settled: boolean;
+}
+
+/** What was decided about a client, which has that place unless its login fails. */
+export interface Seat {
+  readonly hello: Hello;
+  readonly agreement: Agreement;
+  readonly group: number;
+  readonly reply: Uint8Array;
 }
 
 /** A session that was offered to the client, until it says whether it attached. */
@@ -65,13 +80,22 @@ export class ServerLogin {
   readonly #host: LoginHost;
   readonly #wire: Wire;
   readonly #talk: Conversation;
+  #seat: Seat | null = null;
+  #inquiry: Inquiry | null = null;
   #offer: Offer | null = null;
+  /** The connection of a login that is complete. */
+  #attached: Connection | null = null;
   #over = false;
 
   constructor(wire: Wire, host: LoginHost) {
     this.#host = host;
     this.#wire = wire;
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
+  }
+
+  /** What was decided about the client, until it is over. */
+  get seat(): Seat | null {
+    return this.#seat;
   }
 
   /** The session that the client was offered, until it is over. */
@@ -84,8 +108,11 @@ export class ServerLogin {
     if (this.#over) return false;
     try {
       if (!this.#talk.poll()) this.#abandon();
+      if (this.#seat !== null && this.#inquiry?.settled) this.#welcome(this.#seat);
     } catch (error) {
-      this.fail(error instanceof TcpshmError ? error : this.#broken(error));
+      // What is wrong behind the end of the login, with bytes that came along with it, is for the link to tell.
+      if (this.#attached !== null && error instanceof TcpshmError) this.#attached.violate(error);
+      else this.fail(error instanceof TcpshmError ? error : this.#broken(error));
     }
     return !this.#over;
   }
@@ -103,14 +130,11 @@ export class ServerLogin {
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {
-    if (kind === FrameKind.hello && this.#offer === null) this.#onHello(decodeHello(payload));
+    if (kind === FrameKind.hello && this.#seat === null) this.#onHello(decodeHello(payload));
     else if (kind === FrameKind.attach && this.#offer !== null)
       this.#onAttach(decodeAttach(payload), this.#offer);
     else {
-      throw new TcpshmError(
-        'ERR_PROTOCOL',
-        `expected a ${this.#offer === null ? 'login' : 'reply to the offered session'}, got a frame of kind ${kind}`,
-      );
+      throw new TcpshmError('ERR_PROTOCOL', `expected ${this.#expected}, got a frame of kind ${kind}`);
     }
   }
 
@@ -131,14 +155,24 @@ export class ServerLogin {
       this.#refuse(decision);
       return;
     }
+    const seat = { hello, agreement, ...decision };
+    this.#seat = seat;
+    this.#inquiry = this.#host.inquire(hello.client, decision.group);
+    if (this.#inquiry === null) this.#welcome(seat);
+  }
+
+  /** Offers the client its session. */
+  #welcome({ hello, agreement, group, reply }: Seat): void {
+    this.#inquiry = null;
     const connection = this.#session(hello, agreement);
     if (connection === null) {
       // Shared memory is not to be had: all is decided anew, over tcp.
+      this.#seat = null;
       this.#onHello({ ...hello, transport: 'tcp' });
       return;
     }
     const { segment, where } = connection.open;
-    this.#offer = { hello, connection, group: decision.group };
+    this.#offer = { hello, connection, group };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
     this.#talk.say(
       FrameKind.welcome,
@@ -150,7 +184,7 @@ export class ServerLogin {
         serverToClient: segment.identity.serverToClient,
         path: connection.transport === 'shm' ? where : '',
         state: connection.readState(),
-        reply: decision.reply,
+        reply,
       }),
     );
   }
@@ -169,6 +203,7 @@ export class ServerLogin {
     const { connection, hello } = offer;
     if (attach.outcome === 'cannot share memory') {
       this.#offer = null;
+      this.#seat = null;
       connection.abandonLogin();
       return;
     }
@@ -200,6 +235,8 @@ export class ServerLogin {
     else connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'server')), hello.login);
     this.#over = true;
     this.#offer = null;
+    this.#seat = null;
+    this.#attached = connection;
     if (connection.transport === 'inproc') this.#wire.close();
     this.#host.admit(connection, offer.group);
   }
@@ -218,6 +255,13 @@ export class ServerLogin {
     this.#wire.close();
     this.#offer?.connection.abandonLogin();
     this.#offer = null;
+    this.#seat = null;
+  }
+
+  /** What the client has to send. */
+  get #expected(): string {
+    if (this.#seat === null) return 'a login';
+    return this.#offer === null ? 'nothing before the offer' : 'a reply to the offered session';
   }
 
   #broken(cause: unknown): TcpshmError {

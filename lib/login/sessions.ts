@@ -16,13 +16,16 @@ import { createPrivate, createShared, openShared } from '../store/shared.js';
 export class Sessions {
   readonly #settings: PeerSettings;
   readonly #role: Role;
-  /** Segments between threads, by the client's name: they live as long as the server. */
+  /** Whether every session must be to be had by other threads of this process. */
+  readonly #forThreads: boolean;
+  /** Segments in memory that threads share, by transport and client: they live as long as the server. */
   readonly #shared = new Map<string, SharedArrayBuffer>();
   #sharedFolder: string | null = null;
 
-  constructor(settings: PeerSettings, role: Role) {
+  constructor(settings: PeerSettings, role: Role, forThreads = false) {
     this.#settings = settings;
     this.#role = role;
+    this.#forThreads = forThreads;
   }
 
   /**
@@ -30,14 +33,14 @@ export class Sessions {
    * is set aside, as all that is found here was begun by this side.
    */
   find(transport: Transport, client: string, server: string): OpenSegment | null {
-    if (transport === 'inproc') {
-      const memory = this.#shared.get(client);
-      return memory === undefined ? null : this.#opened(client, memory, { client, server });
-    }
     const path = this.#path(transport, client, server);
+    if (path === null) {
+      const memory = this.#shared.get(memoryKey(transport, client));
+      return memory === undefined ? null : this.#opened(transport, client, memory, { client, server });
+    }
     const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
     const options = { whenDamaged: 'set aside', durability, timeoutMs } as const;
-    return path === null ? null : openSegmentFile(path, this.#role, { client, server }, options);
+    return openSegmentFile(path, this.#role, { client, server }, options);
   }
 
   /** Begins a session. A capacity of 0 becomes the default. Throws ERR_NO_SPACE, ERR_FILE. */
@@ -48,7 +51,7 @@ export class Sessions {
     capacities: Capacities,
     sessionId = newId(),
   ): OpenSegment {
-    const path = transport === 'inproc' ? null : this.#path(transport, client, server);
+    const path = this.#path(transport, client, server);
     const identity: Identity = {
       client,
       server,
@@ -58,20 +61,24 @@ export class Sessions {
       clientToServer: capacities.clientToServer || DEFAULT_CAPACITY,
       serverToClient: capacities.serverToClient || DEFAULT_CAPACITY,
     };
-    if (transport === 'inproc') {
-      const memory = createShared(identity);
-      this.#shared.set(client, memory);
-      return { ...this.#opened(client, memory, identity), begun: true };
+    if (path !== null) {
+      const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
+      return createSegmentFile(path, this.#role, identity, { durability, timeoutMs });
     }
-    const { durability, connectionTimeoutMs: timeoutMs } = this.#settings;
-    return path === null
-      ? createPrivate(identity, this.#role)
-      : createSegmentFile(path, this.#role, identity, { durability, timeoutMs });
+    if (transport !== 'inproc' && !this.#forThreads) return createPrivate(identity, this.#role);
+    const memory = createShared(identity);
+    this.#shared.set(memoryKey(transport, client), memory);
+    return { ...this.#opened(transport, client, memory, identity), begun: true };
   }
 
   /** The memory of a session between threads. */
   memoryOf(client: string): SharedArrayBuffer {
-    return this.#shared.get(client) as SharedArrayBuffer;
+    return this.#shared.get(memoryKey('inproc', client)) as SharedArrayBuffer;
+  }
+
+  /** Forgets a session in memory that was removed by the thread that had it. */
+  forget(transport: Transport, client: string): void {
+    this.#shared.delete(memoryKey(transport, client));
   }
 
   /** Removes the folders in shared memory if no session is left in them; one that the user named stays. */
@@ -82,11 +89,17 @@ export class Sessions {
     if (this.#settings.sharedDirectory === root) removeIfEmpty(root);
   }
 
-  #opened(client: string, memory: SharedArrayBuffer, expected: Partial<Identity>): OpenSegment {
+  #opened(
+    transport: Transport,
+    client: string,
+    memory: SharedArrayBuffer,
+    expected: Partial<Identity>,
+  ): OpenSegment {
     const open = openShared(memory, this.#role, expected);
     const remove = (): void => {
       open.close();
-      if (this.#shared.get(client) === memory) this.#shared.delete(client);
+      const key = memoryKey(transport, client);
+      if (this.#shared.get(key) === memory) this.#shared.delete(key);
     };
     const setAside = (): null => {
       remove();
@@ -98,6 +111,7 @@ export class Sessions {
   /** Null for a session that has no file. */
   #path(transport: Transport, client: string, server: string): string | null {
     const { directory, sharedDirectory } = this.#settings;
+    if (transport === 'inproc') return null;
     if (transport === 'shm') {
       const owner = directory === null ? server : ensureFolder(directory);
       this.#sharedFolder = ensureSharedFolder(sharedDirectory, owner);
@@ -130,6 +144,10 @@ export function bootId(): string {
 }
 
 let knownBootId: string | null = null;
+
+function memoryKey(transport: Transport, client: string): string {
+  return `${client}@${transport}`;
+}
 
 function newId(): string {
   return randomBytes(8).toString('hex');

@@ -31,5 +31,10 @@ export interface ByteStream {
   onStir?: (() => void) | null;
   /** For people: '127.0.0.1:80', '[::1]:80', a path ('' for a Unix socket without one), or which thread. */
   remoteAddress(): string;
+  /**
+   * Gives up the descriptor for another thread to adopt, and returns it: of no use here any more. Only where the stream
+   * is one of the system's, and holds nothing back of what has come.
+   */
+  release?(): number;
   close(): void;
 }

@@ -8,9 +8,19 @@ import { nativeOrNull } from './native.js';
 export function exchangeAtThreadEnd(words: Int32Array, from: number, to: number): () => void {
   const native = nativeOrNull();
   if (native !== null) return native.exchangeAtExit(words, 0, from, to);
-  const onExit = (): void => {
+  const exchange = (): void => {
     Atomics.compareExchange(words, 0, from, to);
   };
-  process.once('exit', onExit);
-  return () => process.off('exit', onExit);
+  if (exchanges.size === 0) process.on('exit', exchangeAll);
+  exchanges.add(exchange);
+  return () => {
+    if (exchanges.delete(exchange) && exchanges.size === 0) process.off('exit', exchangeAll);
+  };
+}
+
+/** One listener for all, as Node.js takes many of them for a leak, and says so. */
+const exchanges = new Set<() => void>();
+
+function exchangeAll(): void {
+  for (const exchange of exchanges) exchange();
 }

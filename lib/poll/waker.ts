@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { type Doorbell, type Epoll, FULL_DOORBELL_TOKENS, nativeOrNull } from '../memory/native.js';
@@ -149,7 +149,10 @@ export class Waker {
     if (this.#closed) return;
     this.#closed = true;
     this.wake();
-    this.#bell?.close();
+    if (this.#bell !== null) {
+      this.#bell.close();
+      removeDeadBells(this.#folder);
+    }
     this.#made?.close();
   }
 
@@ -181,25 +184,35 @@ export class Waker {
   }
 }
 
-/** A bell is opened a moment after its path was made: younger ones are left alone. */
-const YOUNG_MS = 10_000;
-
 /** Folders that this thread has looked through: once, as there may be a bell for each of a thousand clients. */
 const swept = new Set<string>();
 
-/** Removes the doorbells of processes that were killed. */
+/** Removes the doorbells of processes that were killed. Their names begin with their processes' ids. */
 function removeDeadBells(folder: string): void {
+  const dead = new Map<number, boolean>([[process.pid, false]]);
   for (const name of readdirSync(folder)) {
-    if (!name.endsWith(SUFFIX)) continue;
-    const path = join(folder, name);
+    const processId = name.endsWith(SUFFIX) ? Number.parseInt(name, 10) : 0;
+    if (!(processId > 0)) continue;
+    if (!dead.has(processId)) dead.set(processId, isDead(processId));
+    if (!dead.get(processId)) continue;
     try {
-      if (Date.now() - statSync(path).mtimeMs < YOUNG_MS) continue;
+      const path = join(folder, name);
       const bell = nativeOrNull()?.openDoorbell(path);
+      // Processes of other containers have ids of their own.
       if (bell === null) rmSync(path, { force: true });
       bell?.close();
     } catch {
-      // Another one's, or gone by now.
+      // Another kind of file, or another one's.
     }
+  }
+}
+
+function isDead(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

@@ -145,6 +145,11 @@ export class RingConsumer {
     this.#commit(to, this.#popped + countMessages(this.#memory, this.#position, to));
   }
 
+  /** Pops the next `messages`, which the caller has read by himself and which end at `to`; `reclaim` is up to him too. */
+  popRead(to: number, messages: number): void {
+    this.#commit(to, this.#popped + messages);
+  }
+
   /** Clears what was consumed, up to `position` if not all of it, and hands it back to the producer. */
   reclaim(position: number = this.#position): void {
     if (this.#reclaimed === position) return;

@@ -12,6 +12,8 @@
  *
  *     a record, aligned to 8:   | size u32 | type u16, flags u16 | payload … | padding to 8 |
  *                                 ^ zero until published
+ *     flags            1: no message, but the unused end of the ring (type 0); 2, only in rings that mark their
+ *                      batches: belongs to the batch of the message before
  *
  * Every word has one writer; lines are two cache lines apart because the prefetcher fetches pairs.
  *
@@ -40,10 +42,12 @@ export const COMMIT_SEQUENCE = [(COMMITS + 8) >> 3, (COMMITS + COMMIT_BYTES + 8)
 export const ALIGNMENT = 8;
 /** Bytes before the payload of a record: its size (with these bytes), type and flags. */
 export const HEADER_BYTES = 8;
-/** The one flag: no message, but the unused end of the ring. Type 0. */
 const PADDING_FLAG = 1;
+const CONTINUED_FLAG = 2;
 /** The second header word of a padding record. */
 export const PADDING_KIND = PADDING_FLAG << 16;
+/** In the second header word of a message: it belongs to the batch of the message before. */
+export const CONTINUED = CONTINUED_FLAG << 16;
 
 export const MIN_CAPACITY = 4096;
 export const MAX_CAPACITY = 2 ** 30;

@@ -26,16 +26,19 @@ export class RingMemory {
   readonly mask: number;
   /** Largest payload of a message. */
   readonly maxMessageBytes: number;
+  /** Whether records tell which batch they are of: where somebody must take over whole batches (batches.ts). */
+  readonly marksBatches: boolean;
   readonly words: Int32Array;
   readonly sequences: Float64Array;
   readonly bytes: Buffer;
   readonly view: DataView;
 
-  constructor(buffer: ArrayBufferLike, offset: number, capacity: number) {
+  constructor(buffer: ArrayBufferLike, offset: number, capacity: number, marksBatches = false) {
     const length = ringBytes(capacity);
     this.capacity = capacity;
     this.mask = capacity - 1;
     this.maxMessageBytes = maxMessageBytes(capacity);
+    this.marksBatches = marksBatches;
     this.words = new Int32Array(buffer, offset, length >> 2);
     this.sequences = new Float64Array(buffer, offset, length >> 3);
     this.bytes = Buffer.from(buffer as ArrayBuffer, offset, length);

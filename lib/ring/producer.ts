@@ -3,6 +3,7 @@ import { advance, distance, shown } from '../memory/wrap.js';
 import {
   ALIGNMENT,
   alignedLength,
+  type CONTINUED,
   HEADER_BYTES,
   PADDING_KIND,
   RECLAIMED,
@@ -107,11 +108,14 @@ export class RingProducer {
     this.publish();
   }
 
-  /** Completes the claimed message as part of a batch that becomes visible with `push` or `publish`. */
-  pushMore(): void {
+  /**
+   * Completes the claimed message as part of a batch that becomes visible with `push` or `publish`. `flags` is for rings
+   * that mark their batches: `CONTINUED` for all but the first message of a batch.
+   */
+  pushMore(flags: 0 | typeof CONTINUED = 0): void {
     if (this.#length === 0) throw new TcpshmError('ERR_NO_MESSAGE', 'push() needs a message: alloc() first');
     if (this.#padding !== 0) this.#append(this.#padding, this.#padding, PADDING_KIND);
-    this.#append(this.message.size + HEADER_BYTES, this.#length, this.message.type);
+    this.#append(this.message.size + HEADER_BYTES, this.#length, this.message.type | flags);
     this.#batched++;
     this.#padding = 0;
     this.#length = 0;
@@ -133,6 +137,14 @@ export class RingProducer {
     return this.#waiting && this.#readLimit() !== this.#limit;
   }
 
+  /**
+   * Whether so many bytes of records, padding included, fit behind the last one; if not, asks for space as `claim` does,
+   * and throws what it throws.
+   */
+  fits(lengthBytes: number): boolean {
+    return distance(this.#position, this.#limit) >= lengthBytes || this.#findRoom(lengthBytes);
+  }
+
   /** Whether a message is claimed, or a batch open. */
   get busy(): boolean {
     return this.#length !== 0 || this.#batched !== 0;
@@ -148,6 +160,15 @@ export class RingProducer {
     this.#memory.clear(start, advance(start, this.#length));
     this.#length = 0;
     this.message.expire();
+  }
+
+  /** Drops the claim and the open batch: all that is not published. */
+  retract(): void {
+    this.forget();
+    if (this.#batched === 0) return;
+    this.#memory.clear(this.#published, this.#position);
+    this.#position = this.#published;
+    this.#batched = 0;
   }
 
   /** Writes a record's header at the end of the batch; the size of the first one is held back. */

@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import { advance, distance, shown } from '../memory/wrap.js';
-import { alignedLength, HEADER_BYTES, PADDING_KIND, RECORDS } from './layout.js';
+import { alignedLength, CONTINUED, HEADER_BYTES, MAX_TYPE, PADDING_KIND, RECORDS } from './layout.js';
 import type { RingMemory } from './memory.js';
 
 /**
@@ -17,7 +17,8 @@ export function recordLength(memory: RingMemory, position: number, size: number,
   const largest = memory.maxMessageBytes + HEADER_BYTES;
   if (size < HEADER_BYTES || size > largest || length > room) return 0;
   if (kind === PADDING_KIND) return length === room ? length : 0;
-  return kind > 0 && kind >>> 16 === 0 ? length : 0;
+  if (kind > 0 && kind >>> 16 === 0) return length;
+  return memory.marksBatches && (kind & ~MAX_TYPE) === CONTINUED && (kind & MAX_TYPE) !== 0 ? length : 0;
 }
 
 /** What to throw where {@link recordLength} gave 0. */

@@ -7,6 +7,14 @@ import { clearFreeSpace } from './producer.js';
 import { badRecord, recordLength } from './record.js';
 import { readPublished } from './recovery.js';
 
+/** What has arrived behind the last whole record, as plain data: the bytes themselves are in the ring. */
+export interface Unfinished {
+  /** Position behind the last byte that arrived. */
+  readonly written: number;
+  /** The first word of the record, which is held back. */
+  readonly firstSize: number;
+}
+
 /**
  * The writing end of a ring that is a copy of another: in the place of a producer, it takes the producer's bytes
  * as they arrive, cut anywhere at a multiple of 8, and publishes whole records.
@@ -26,16 +34,23 @@ export class RingReplica {
   /** The first word of the record at `published`, once it has arrived. */
   #firstSize = 0;
 
-  constructor(memory: RingMemory) {
+  /** With what another replica has left unfinished in this ring, goes on there; else that is cleared. */
+  constructor(memory: RingMemory, unfinished: Unfinished | null = null) {
     const published = readPublished(memory);
     this.#memory = memory;
     this.#words = memory.words;
     this.#capacity = memory.capacity;
     this.#mask = memory.mask;
     this.#published = published.position;
-    this.#written = published.position;
+    this.#written = unfinished?.written ?? published.position;
+    this.#firstSize = unfinished?.firstSize ?? 0;
     this.#pushed = published.pushed;
-    clearFreeSpace(memory, published.position);
+    clearFreeSpace(memory, this.#written);
+  }
+
+  /** For another replica in the same ring: this one must not take anything any more. */
+  get unfinished(): Unfinished {
+    return { written: this.#written, firstSize: this.#firstSize };
   }
 
   /** Position behind the last whole record. */

@@ -8,6 +8,13 @@ const PRIME_1 = 0x9e3779b1;
 const PRIME_2 = 0x85ebca77;
 const PRIME_3 = 0xc2b2ae3d;
 
+/** What a checksum has taken so far, as plain data. */
+export interface ChecksumState {
+  readonly a: number;
+  readonly b: number;
+  readonly count: number;
+}
+
 export class Checksum {
   #a = 0;
   #b = 0;
@@ -34,6 +41,18 @@ export class Checksum {
     this.#b = b;
     this.#count += to - from;
     return this;
+  }
+
+  /** What it has taken so far, for another one to go on with. */
+  get state(): ChecksumState {
+    return { a: this.#a, b: this.#b, count: this.#count };
+  }
+
+  /** Goes on where another one was. */
+  resume({ a, b, count }: ChecksumState): void {
+    this.#a = a;
+    this.#b = b;
+    this.#count = count;
   }
 
   /** The checksum of all words so far, as a signed 32-bit integer. */

@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import type { Block } from '../memory/copy.js';
-import { Checksum } from './checksum.js';
+import { Checksum, type ChecksumState } from './checksum.js';
 
 /**
  * A frame: what travels between two peers over a socket. Words of 32 bits, little-endian, which is the order of
@@ -107,6 +107,29 @@ export interface FrameSink {
 /** The most that {@link FrameReader} leaves over for its next call. */
 export const MAX_CARRY_BYTES = FRAME_HEADER_BYTES;
 
+/** What a reader knows of a stream between two calls, as plain data: another one can go on with it. */
+export interface ReaderState {
+  /** What was left over. */
+  readonly carry: Uint8Array;
+  /** The frame that is arriving; null between frames. */
+  readonly frame: ArrivingFrame | null;
+}
+
+/** A frame whose header has arrived, and not all of its payload. */
+export interface ArrivingFrame {
+  readonly kind: number;
+  readonly length: number;
+  readonly acknowledged: number;
+  readonly acknowledgedSequence: number;
+  /** The checksum that its header says, and that of what has arrived. */
+  readonly expected: number;
+  readonly checksum: ChecksumState;
+  /** Bytes of its payload that are missing. */
+  readonly missing: number;
+  /** What has arrived of it, at its place, unless it is data. */
+  readonly payload: Uint8Array | null;
+}
+
 /**
  * Cuts a stream of bytes, however split, into frames. Keeps no more than a piece of a header between calls, so
  * that ten thousand connections can share one receive buffer: the caller puts `carry` before what it receives.
@@ -127,8 +150,41 @@ export class FrameReader {
   readonly #carry = new Uint8Array(MAX_CARRY_BYTES);
   #carried = 0;
 
-  constructor(sink: FrameSink) {
+  /** With a state, goes on with the stream where another reader was. */
+  constructor(sink: FrameSink, state: ReaderState | null = null) {
     this.sink = sink;
+    if (state === null) return;
+    this.#carry.set(state.carry);
+    this.#carried = state.carry.length;
+    const { frame } = state;
+    if (frame === null) return;
+    this.#kind = frame.kind;
+    this.#length = frame.length;
+    this.#acknowledged = frame.acknowledged;
+    this.#acknowledgedSequence = frame.acknowledgedSequence;
+    this.#expected = frame.expected;
+    this.#checksum.resume(frame.checksum);
+    this.#missing = frame.missing;
+    this.#payload = frame.payload;
+  }
+
+  /** For another reader: this one must not take anything any more. */
+  get state(): ReaderState {
+    const carry = this.#carry.slice(0, this.#carried);
+    if (this.#missing < 0) return { carry, frame: null };
+    return {
+      carry,
+      frame: {
+        kind: this.#kind,
+        length: this.#length,
+        acknowledged: this.#acknowledged,
+        acknowledgedSequence: this.#acknowledgedSequence,
+        expected: this.#expected,
+        checksum: this.#checksum.state,
+        missing: this.#missing,
+        payload: this.#payload,
+      },
+    };
   }
 
   /** Copies what the last call left over to the start of a block, and returns its length. */

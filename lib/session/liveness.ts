@@ -16,9 +16,24 @@ export class Liveness {
   #lastReceived = Number.NaN;
   #lastSent = Number.NaN;
 
-  constructor(options: LivenessOptions) {
+  /** Since when nothing had come when this began: known where it goes on with a connection of another clock. */
+  #silentMs = 0;
+
+  /**
+   * With `silentMs`, goes on with a connection on which nothing had come for so long, by another clock; a heartbeat is
+   * due at once then, as nobody could send any on the way from the one to the other.
+   */
+  constructor(options: LivenessOptions, silentMs: number | null = null) {
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
     this.#connectionTimeoutMs = options.connectionTimeoutMs;
+    if (silentMs === null) return;
+    this.#silentMs = silentMs;
+    this.#lastSent = Number.NEGATIVE_INFINITY;
+  }
+
+  /** For how long nothing has come. */
+  silence(now: number): number {
+    return Number.isNaN(this.#lastReceived) ? this.#silentMs : now - this.#lastReceived;
   }
 
   received(now: number): void {
@@ -31,7 +46,7 @@ export class Liveness {
 
   /** To be asked after all input that has arrived was taken. */
   check(now: number): 'fine' | 'heartbeat due' | 'timed out' {
-    if (Number.isNaN(this.#lastReceived)) this.#lastReceived = now;
+    if (Number.isNaN(this.#lastReceived)) this.#lastReceived = now - this.#silentMs;
     if (Number.isNaN(this.#lastSent)) this.#lastSent = now;
     if (now - this.#lastReceived >= this.#connectionTimeoutMs) return 'timed out';
     return now - this.#lastSent >= this.#heartbeatIntervalMs ? 'heartbeat due' : 'fine';

@@ -11,7 +11,15 @@ export const Presence = {
   closed: 2,
   /** The thread ended without closing it. */
   ended: 3,
+  /** On its way to another thread, which opens it: to the other side it is open all the time. */
+  passed: 4,
 } as const;
+
+/** Whether somebody has the side open, or is about to. */
+export function isPresent(word: Int32Array): boolean {
+  const seen = Atomics.load(word, 0);
+  return seen === Presence.open || seen === Presence.passed;
+}
 
 /** Takes the side: false when it is open elsewhere. */
 export function takeSide(word: Int32Array): boolean {
@@ -24,4 +32,15 @@ export function takeSide(word: Int32Array): boolean {
 
 export function leaveSide(word: Int32Array): void {
   Atomics.store(word, 0, Presence.closed);
+}
+
+/** Leaves it to another thread, which is to take it. */
+export function passSide(word: Int32Array): void {
+  Atomics.store(word, 0, Presence.passed);
+}
+
+/** For a thread that has ended, or does not take the side that was left to it: the other side is told that. */
+export function forsakeSide(word: Int32Array): void {
+  for (const state of [Presence.passed, Presence.open])
+    Atomics.compareExchange(word, 0, state, Presence.ended);
 }

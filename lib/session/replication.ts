@@ -5,7 +5,7 @@ import type { RingConsumer } from '../ring/consumer.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { RingProducer } from '../ring/producer.js';
-import type { RingReplica } from '../ring/replica.js';
+import type { RingReplica, Unfinished } from '../ring/replica.js';
 import type { Durability } from './durability.js';
 import { FrameHeader, FrameKind } from './frame.js';
 
@@ -28,6 +28,24 @@ export interface ReplicatedRings {
   readonly consumer: RingConsumer;
   /** What may leave this side, where it is not the producer and the consumer who say it. */
   readonly durability: Durability | null;
+}
+
+/** What a replication knows beside its rings, as plain data: another one can go on in the same rings. */
+export interface ReplicationState {
+  /** What has arrived of a record that is not whole. A frame may end in the middle of one. */
+  readonly unfinished: Unfinished;
+  readonly sent: number;
+  readonly told: number;
+  readonly greeted: boolean;
+  readonly acknowledged: number;
+  readonly acknowledgedSequence: number;
+  /** The frame that is going out: its header, how much of that went, and the rest of its payload. Null between frames. */
+  readonly frame: {
+    readonly header: Uint8Array;
+    readonly headerSent: number;
+    readonly from: number;
+    readonly to: number;
+  } | null;
 }
 
 /**
@@ -59,18 +77,45 @@ export class Replication {
   #acknowledged: number;
   #acknowledgedSequence = 0;
 
-  /** `received` is the position up to which the peer has our bytes. */
-  constructor(rings: ReplicatedRings, received: number) {
+  /**
+   * `start` is the position up to which the peer has our bytes, as a login has told, or where another replication was:
+   * whose replica must have been made with what it has left unfinished.
+   */
+  constructor(rings: ReplicatedRings, start: number | ReplicationState) {
     this.#rings = rings;
     this.#sendable = rings.durability ?? rings.producer;
     this.#tellable = rings.durability ?? rings.consumer;
     this.#acknowledgeBytes = rings.incoming.capacity / 4;
-    this.#sent = received;
-    // The login has told the peer what was popped, and it may write there from now on.
+    // What was popped was told the peer, by the login or a frame, or will be: it may write there from then on.
     rings.consumer.reclaim();
-    this.#told = this.#tellable.position;
-    this.#acknowledged = rings.acknowledger.position;
-    rings.replica.discard();
+    if (typeof start === 'number') {
+      this.#sent = start;
+      this.#told = this.#tellable.position;
+      this.#acknowledged = rings.acknowledger.position;
+      rings.replica.discard();
+    } else {
+      this.#sent = start.sent;
+      this.#told = start.told;
+      this.#greeted = start.greeted;
+      this.#acknowledged = start.acknowledged;
+      this.#acknowledgedSequence = start.acknowledgedSequence;
+      this.#resume(start.frame);
+    }
+  }
+
+  /** For another replication: this one must do nothing any more. */
+  get state(): ReplicationState {
+    return {
+      unfinished: this.#rings.replica.unfinished,
+      sent: this.#sent,
+      told: this.#told,
+      greeted: this.#greeted,
+      acknowledged: this.#acknowledged,
+      acknowledgedSequence: this.#acknowledgedSequence,
+      frame: this.#sending
+        ? { header: this.header.bytes.slice(), headerSent: this.#headerSent, from: this.#from, to: this.#to }
+        : null,
+    };
   }
 
   /** Bytes that are published, may be sent, and are in no frame yet. */
@@ -81,6 +126,11 @@ export class Replication {
   /** Whether a frame is on its way that the wire has not taken whole. */
   get sending(): boolean {
     return this.#sending;
+  }
+
+  /** Whether something was pushed or popped that is not safe yet, and so not to be told: a poll has it written. */
+  get unsafe(): boolean {
+    return this.#rings.durability?.clean === false;
   }
 
   /** Whether the peer does not know yet of all that was popped: the next polls tell it, if they bring nothing. */
@@ -190,6 +240,16 @@ export class Replication {
           ` ${shown(this.#acknowledged)}: here they are ${acknowledger.popped}`,
       );
     }
+  }
+
+  /** The frame must go out as it was begun: the peer may have a part of it, and the header covers the rest. */
+  #resume(frame: ReplicationState['frame']): void {
+    if (frame === null) return;
+    this.header.bytes.set(frame.header);
+    this.#headerSent = frame.headerSent;
+    this.#from = frame.from;
+    this.#to = frame.to;
+    this.#sending = true;
   }
 
   #mustAcknowledge(): boolean {

@@ -80,19 +80,6 @@ export class Renewal {
   }
 }
 
-/**
- * Whether a session has moved to a fresh file, or is about to: what is asked after every store that publishes or
- * commits, and before what was found in a ring is believed.
- *
- * Who moves a session stores the word, lets a barrier pass through all processors, and copies. So a store that comes
- * before this load is in his copy, or the load sees the word: a push or pop is taken along, or knows that it may not
- * be. The barrier is in the processor of whoever runs here, so a plain load will do, on all of them (an asymmetric
- * fence, as of liburcu); what `front` has found was observed by an atomic load, which keeps later ones behind it.
- */
-export function isMoved(moved: Int32Array): boolean {
-  return moved[0] !== 0;
-}
-
 /** What a process gets whose side of a session is another's by now. `by` is that one's process id, where it is known. */
 export function fencedError(localName: string, remoteName: string, by: number | null): TcpshmError {
   const who = by === null ? 'another process' : `another process (id ${by})`;

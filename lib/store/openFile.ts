@@ -6,7 +6,7 @@ import { readIdentity, Segment } from '../session/segment.js';
 import { beginTenure, expectOwner, readTenure, renewTenure } from '../session/tenure.js';
 import { checkpointNow, type Journal } from './journal.js';
 import { fileError, openFile } from './mapping.js';
-import type { OpenSegment, Whereabouts } from './openSegment.js';
+import type { OpenSegment, Place, Whereabouts } from './openSegment.js';
 import { inodeAt, LOCK_BYTE, placeOf } from './sessionFile.js';
 import { setAside } from './setAside.js';
 
@@ -70,6 +70,11 @@ export class OpenFile implements OpenSegment {
     } finally {
       this.#file.close();
     }
+  }
+
+  pass(): Place {
+    this.close();
+    return { path: this.where };
   }
 
   setAside(): string | null {

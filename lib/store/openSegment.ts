@@ -13,6 +13,9 @@ export type Whereabouts =
   /** This side is another process's by now: its id, if it is known. */
   | { readonly kind: 'taken'; readonly by: number | null };
 
+/** Where another thread of this process can open a side. */
+export type Place = { readonly path: string } | { readonly memory: SharedArrayBuffer };
+
 /** A segment of which this process or thread holds one side, to the exclusion of all others, until `close()`. */
 export interface OpenSegment {
   readonly segment: Segment;
@@ -34,6 +37,11 @@ export interface OpenSegment {
    * ERR_FILE when a journal with durability 'disk' cannot be written to it; the side is given up all the same.
    */
   close(): void;
+  /**
+   * The same, for another thread to open it at that place: to the other side it is as if it were open all the time. Null
+   * for memory that is this thread's alone, which stays open.
+   */
+  pass(): Place | null;
   /** The same, and deletes what it is kept in: for good. */
   remove(): void;
   /** The same, but keeps a file under another name, which it gives: null for memory, which goes. Throws ERR_FILE. */

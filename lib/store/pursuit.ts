@@ -2,7 +2,8 @@ import type { RingConsumer } from '../ring/consumer.js';
 import type { Message } from '../ring/message.js';
 import type { RingProducer } from '../ring/producer.js';
 import { rebaseConsumer, rebaseProducer } from '../ring/rebase.js';
-import { fencedError, isMoved } from '../session/tenure.js';
+import { isMoved } from '../session/notices.js';
+import { fencedError } from '../session/tenure.js';
 import type { OpenSegment } from './openSegment.js';
 
 /**

@@ -1,7 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { exchangeAtThreadEnd } from '../memory/threadEnd.js';
 import { otherRole, type Role } from '../session/names.js';
-import { leaveSide, Presence, takeSide } from '../session/presence.js';
+import { forsakeSide, leaveSide, Presence, passSide, takeSide } from '../session/presence.js';
 import {
   checkIdentity,
   formatSegment,
@@ -10,7 +10,7 @@ import {
   Segment,
   segmentBytes,
 } from '../session/segment.js';
-import { NEVER_MOVES, type OpenSegment } from './openSegment.js';
+import { NEVER_MOVES, type OpenSegment, type Place } from './openSegment.js';
 
 /** Makes a segment in memory that the threads of this process can share. */
 export function createShared(identity: Identity): SharedArrayBuffer {
@@ -50,6 +50,14 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
     cancel();
     leaveSide(word);
   };
+  const pass = (): Place => {
+    if (open) {
+      open = false;
+      passSide(word);
+      cancel();
+    }
+    return { memory: buffer };
+  };
   return {
     segment,
     role,
@@ -59,6 +67,7 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
     lost: false,
     ...NEVER_MOVES,
     close,
+    pass,
     remove: close,
     setAside() {
       close();
@@ -70,6 +79,12 @@ export function openShared(buffer: SharedArrayBuffer, role: Role, expected: Part
 /** The presence word of the other side. */
 export function peerPresence(segment: Segment, role: Role): Int32Array {
   return segment.presence[otherRole(role)];
+}
+
+/** The thread that had a side open, or was to open it, has ended: nobody has it. */
+export function forsakeShared(buffer: SharedArrayBuffer, role: Role): void {
+  const identity = readIdentity(buffer, 'shared memory');
+  if (identity !== null) forsakeSide(new Segment(buffer, identity).presence[role]);
 }
 
 /** Makes a segment in the memory of this process, for a session that ends with it. */
@@ -85,6 +100,7 @@ export function createPrivate(identity: Identity, role: Role): OpenSegment {
     lost: false,
     ...NEVER_MOVES,
     close() {},
+    pass: () => null,
     remove() {},
     setAside: () => null,
   };

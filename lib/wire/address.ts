@@ -9,9 +9,18 @@ export type SocketAddress = { readonly host: string; readonly port: number } | {
 
 /** An address for people. */
 export function shownAddress(address: SocketAddress | Wire): string {
-  if ('receive' in address) return address.remoteAddress() || 'a local socket';
+  if ('receive' in address) return shownPeer(address);
   if ('path' in address) return address.path;
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+function shownPeer(wire: Wire): string {
+  try {
+    return wire.remoteAddress() || 'a local socket';
+  } catch {
+    // Of a socket that was handed to this thread after its peer had reset it.
+    return 'a peer that is gone';
+  }
 }
 
 /** The numeric addresses of a host, in the order of the system, at least one. Rejects with the error of the resolver. */

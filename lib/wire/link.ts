@@ -1,5 +1,7 @@
-import type { TcpshmError } from '../errors.js';
+import type { ErrorCode, TcpshmError } from '../errors.js';
 import type { DisconnectReason } from '../session/disconnect.js';
+import type { ReaderState } from '../session/frame.js';
+import type { ReplicationState } from '../session/replication.js';
 import type { Wire } from './wire.js';
 
 /** What tells one side of a connection about the other, once they are logged in. */
@@ -18,4 +20,27 @@ export interface Link {
   close(): void;
   /** Ends it without another word: what this side would say is no longer true. Idempotent. */
   abandon(): void;
+  /**
+   * Gives it up for another thread to go on with, at any moment, also in the middle of a frame: the other side notices
+   * nothing. Of no use here any more.
+   */
+  handOver(now: number): LinkState;
 }
+
+/** A link on its way from one thread to another, as plain data. */
+export type LinkState =
+  /** Over a wire, whose descriptor whoever has the state owns. `silentMs`: for how long nothing has come. */
+  | {
+      readonly kind: 'wire';
+      readonly descriptor: number;
+      readonly reader: ReaderState;
+      readonly replication: ReplicationState | null;
+      readonly silentMs: number;
+    }
+  /** Between threads: all that it needs is in the segment. */
+  | { readonly kind: 'presence' }
+  | {
+      readonly kind: 'ended';
+      readonly reason: DisconnectReason;
+      readonly error: { readonly code: ErrorCode; readonly message: string } | null;
+    };

@@ -1,6 +1,6 @@
 import type { DisconnectReason } from '../session/disconnect.js';
-import { Presence } from '../session/presence.js';
-import type { Link } from './link.js';
+import { isPresent, Presence } from '../session/presence.js';
+import type { Link, LinkState } from './link.js';
 
 /**
  * A link between threads that share a segment: each sees the other's presence in it. The other end may be opened
@@ -19,7 +19,7 @@ export class PresenceLink implements Link {
   }
 
   get connected(): boolean {
-    return Atomics.load(this.#peer, 0) === Presence.open;
+    return isPresent(this.#peer);
   }
   get ended(): DisconnectReason | null {
     return this.#ended;
@@ -27,11 +27,16 @@ export class PresenceLink implements Link {
 
   poll(): void {
     const presence = Atomics.load(this.#peer, 0);
-    if (presence === this.#seen || presence === Presence.open) this.#ended = null;
+    if (presence === this.#seen || presence === Presence.open || presence === Presence.passed)
+      this.#ended = null;
     else this.#ended = presence === Presence.closed ? 'closed by peer' : 'peer ended';
     this.#seen = presence;
   }
 
   close(): void {}
   abandon(): void {}
+
+  handOver(): LinkState {
+    return this.#ended === null ? { kind: 'presence' } : { kind: 'ended', reason: this.#ended, error: null };
+  }
 }

@@ -10,6 +10,8 @@ export class Rouser {
   #rung = 0;
   /** Position up to which space was handed back when the peer was last woken for it. */
   #handedBack = 0;
+  /** Of the bell that was rung last. */
+  #path = '';
 
   /** `place` is that of the peer. */
   constructor(place: ParkingPlace, ringBell: (bell: Bell) => void = ring) {
@@ -41,7 +43,11 @@ export class Rouser {
   }
 
   #ring(parked: number): void {
+    const { bell } = this.#place;
     this.#rung = parked;
-    this.#ringBell(this.#place.bell);
+    // That of another thread by now, say.
+    if (bell.path !== this.#path && this.#path !== '') hangUp(this.#path);
+    this.#path = bell.path;
+    this.#ringBell(bell);
   }
 }

@@ -1,13 +1,13 @@
-import { TcpshmError } from '../errors.js';
+import { type ErrorCode, TcpshmError } from '../errors.js';
 import { type Block, copyWords } from '../memory/copy.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { DisconnectReason } from '../session/disconnect.js';
-import { controlFrame, FrameKind, type FrameReader, type FrameSink } from '../session/frame.js';
+import { controlFrame, FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
 import { Liveness, type LivenessOptions } from '../session/liveness.js';
 import type { Replication } from '../session/replication.js';
 import { receiveInto } from './inbox.js';
-import type { Link } from './link.js';
+import type { Link, LinkState } from './link.js';
 import { brokenWire } from './nativeWire.js';
 import type { Wire } from './wire.js';
 
@@ -52,8 +52,8 @@ export class WireLink implements Link, FrameSink {
   #eager = true;
 
   /**
-   * Takes over a wire and its reader after a login, in the middle of a block even. With `replication`, `outgoing` is
-   * the ring that it sends.
+   * Takes over a wire and its reader after a login, in the middle of a block even, or from another link, on which
+   * nothing had come for `silentMs`. With `replication`, `outgoing` is the ring that it sends.
    */
   constructor(
     wire: Wire,
@@ -61,11 +61,12 @@ export class WireLink implements Link, FrameSink {
     options: LivenessOptions,
     replication: Replication | null,
     outgoing: RingMemory | null,
+    silentMs: number | null = null,
   ) {
     this.#wire = wire;
     this.#reader = reader;
     reader.sink = this;
-    this.#liveness = new Liveness(options);
+    this.#liveness = new Liveness(options, silentMs);
     this.#replication = replication;
     this.#outgoing = outgoing;
   }
@@ -99,7 +100,7 @@ export class WireLink implements Link, FrameSink {
       this.#eager = false;
       this.#send(false);
     }
-    if (this.onStir !== null && this.sending) this.onStir();
+    if (this.onStir !== null && (this.sending || (this.#replication as Replication).unsafe)) this.onStir();
   }
 
   /** Something was popped: polls will acknowledge it. */
@@ -153,6 +154,23 @@ export class WireLink implements Link, FrameSink {
 
   abandon(): void {
     this.#end('closed by peer', null);
+  }
+
+  handOver(now: number): LinkState {
+    const { ended, error } = this;
+    if (ended !== null) return { kind: 'ended', reason: ended, error: error && plain(error) };
+    const release = this.#wire.release;
+    if (release === undefined) throw new TcpshmError('ERR_SYSTEM', 'this wire cannot be handed to a thread');
+    const state: LinkState = {
+      kind: 'wire',
+      reader: this.#reader.state,
+      replication: this.#replication?.state ?? null,
+      silentMs: this.#liveness.silence(now),
+      descriptor: release.call(this.#wire),
+    };
+    this.#ended = 'moved';
+    this.#reader.sink = NOWHERE;
+    return state;
   }
 
   /** Sends what is to be sent, as far as the wire takes it. True if it took anything. */
@@ -243,4 +261,19 @@ export class WireLink implements Link, FrameSink {
     }
     this.#end('closed by peer', null);
   }
+}
+
+/** Goes on where a link of another thread was, over its wire: whatever was in the middle. */
+export function resumeLink(
+  wire: Wire,
+  { reader, silentMs }: Extract<LinkState, { readonly kind: 'wire' }>,
+  options: LivenessOptions,
+  replication: Replication | null,
+  outgoing: RingMemory | null,
+): WireLink {
+  return new WireLink(wire, new FrameReader(NOWHERE, reader), options, replication, outgoing, silentMs);
+}
+
+function plain({ code, message }: TcpshmError): { readonly code: ErrorCode; readonly message: string } {
+  return { code, message };
 }

@@ -58,6 +58,13 @@ ReleasedPaths& Released() {
   return *paths;
 }
 
+/** Nothing where it is not connected, or not any more. */
+std::optional<SocketAddress> PeerIfThere(int fd) {
+  SocketAddress peer;
+  if (::getpeername(fd, peer.get(), &peer.length) != 0) return std::nullopt;
+  return peer;
+}
+
 int IntegerOption(int fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof value;
@@ -128,6 +135,7 @@ std::unique_ptr<Socket> Socket::Adopt(int fd) {
   if (listening) bound = Released().Take(SocketInode(fd));
   std::unique_ptr<Socket> socket(new Socket(UniqueFd(fd), listening ? State::kListening : State::kUnknown));
   socket->bound_ = std::move(bound);
+  if (!listening) socket->peer_ = PeerIfThere(fd);
   return socket;
 }
 

@@ -11,6 +11,12 @@ describe('the examples with threads', () => {
     expect(example.stdout).to.include('100001 messages sent, 100000 came back, 0 of them wrong');
   });
 
+  it('writers: all messages of all writers come, each one’s in order', async () => {
+    const example = new Program('writers/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.equal('100000 messages of 4 writers, 0 of them out of order\n');
+  });
+
   it('piscina: the results of a task come through a ring, all of them', async () => {
     const example = new Program('piscina/main', []);
     expect(await example.ended()).to.equal(0);

@@ -438,6 +438,21 @@ describe('NativeSocket', () => {
       expect([...(await receiveAll(far, 1))]).to.deep.equal([5]);
     });
 
+    it('still knows the address of the other side after that has reset the connection', async () => {
+      const [near, far] = await pair();
+      const address = far.localAddress();
+      near.send(bytes(1), 0, 1);
+      const again = own(n.adopt(near.release()));
+      const epoll = n.createEpoll();
+      epoll.add(far.fd, 0, 1);
+      epoll.wait(new Uint32Array(2), -1); // the byte has come, and lies unread
+      epoll.close();
+      far.close();
+      const error = await failure(() => again.receive(new Uint8Array(1), 0, 1));
+      expect(error).to.include({ code: 'ECONNRESET', address });
+      expect(again.remoteAddress()).to.equal(address);
+    });
+
     it('gives the descriptor to another thread', async () => {
       const [near, far] = await pair();
       const worker = startWorker(

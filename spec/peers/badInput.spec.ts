@@ -27,9 +27,11 @@ import {
   type TcpshmError,
 } from '../../lib/index.js';
 import { controlFrame, FrameKind, PROTOCOL_VERSION } from '../../lib/session/frame.js';
-import { decodeReject } from '../../lib/session/loginMessages.js';
+import { decodeReject, encodeAttach } from '../../lib/session/loginMessages.js';
+import { FRESH_STATE } from '../../lib/session/state.js';
 import { expectCode, thrownBy } from '../support/failure.js';
-import { helloFrame } from '../support/frames.js';
+import { dataFrame, helloFrame } from '../support/frames.js';
+import { RawClient } from './rawClient.js';
 import { expectError, newName, Scene, WAYS } from './support.js';
 
 const IS_ROOT = process.geteuid?.() === 0;
@@ -520,6 +522,37 @@ describe('bad input', () => {
         await scene.until(() => remote.popped === 1, 'the message');
       });
     }
+
+    it('that are followed by what must not come end the connection, and no byte behind it counts', async () => {
+      const ended: string[] = [];
+      const server = scene.server({
+        onMessage: () => ended.push('a message'),
+        onDisconnect: (_, reason, error) => ended.push(`${reason} ${error?.code}`),
+      });
+      const address = await scene.address(server, 'tcp native');
+      const garbled = dataFrame(0, new Uint8Array(16).fill(1), 0, 0);
+      garbled[30] = 2;
+      for (const bytes of [
+        garbled,
+        Buffer.alloc(48, 'GET / HTTP/1.1'),
+        dataFrame(64, new Uint8Array(8), 0, 0),
+      ]) {
+        const raw = await RawClient.connect(newName('raw'), scene, address);
+        const welcome = await raw.hello();
+        if ('code' in welcome) throw new Error(welcome.reason);
+        const { sessionId } = welcome;
+        const attach = encodeAttach({ outcome: 'attached', sessionId, state: FRESH_STATE });
+        raw.say(
+          Buffer.concat([
+            controlFrame(FrameKind.attach, attach),
+            bytes,
+            dataFrame(0, new Uint8Array(0), 0, 0),
+          ]),
+        );
+        await scene.until(() => raw.ended, 'the end');
+        expect(ended.splice(0)).to.deep.equal(['protocol violated ERR_PROTOCOL']);
+      }
+    });
 
     it('of a client with a bad answer from acceptLogin are refused, and the server is told', async () => {
       const errors: TcpshmError[] = [];

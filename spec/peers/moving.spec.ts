@@ -262,6 +262,7 @@ describe('a connection whose session moves to a fresh file', () => {
           poll: () => calls.push('poll'),
           close: () => calls.push('close'),
           abandon: () => calls.push('abandon'),
+          handOver: () => ({ kind: 'presence' }),
         },
         new Uint8Array(0),
       );

@@ -48,6 +48,11 @@ export class RawClient {
     this.#connected.socket.destroy();
   }
 
+  /** Hangs up as one that dies with bytes unread: the server meets an error. */
+  reset(): void {
+    this.#connected.socket.resetAndDestroy();
+  }
+
   /** Says hello: what the server offers, or why it does not. */
   async hello(fields: Partial<Hello> = {}): Promise<Welcome | Reject> {
     const answer = await this.#answerTo(helloFrame(this.name, fields));

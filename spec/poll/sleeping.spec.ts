@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { Client, Connection, RunOptions, Server } from '../../lib/index.js';
 import { newName, type Pair, Scene, WAYS, type Way } from '../peers/support.js';
+import { Random, randomSeed } from '../support/random.js';
 
+const ROUND_TRIPS = 5000;
 const PARK: RunOptions = { idle: 'park' };
 const BACKOFF: RunOptions = { idle: { strategy: 'backoff', spinMs: 0.05, yieldMs: 0.5 } };
 
@@ -226,6 +228,103 @@ describe('peers that sleep', () => {
     });
   }
 
+  for (const way of WAYS) {
+    it(`are not kept by one who reads nothing, whose queue and socket are full, over ${way}`, async () => {
+      const done = signal<void>();
+      let count = 0;
+      const server = scene.server({
+        ...scene.wire(way),
+        onMessage(connection) {
+          connection.pop();
+          connection.send('pong');
+        },
+      });
+      const address = await scene.address(server, way);
+      const deaf = scene.client({ ...scene.wire(way), name: 'deaf' });
+      const unread = await scene.connect(deaf, address);
+      const toDeaf = server.connections[0] as Connection;
+      run(server, PARK);
+      let filled = 0;
+      for (let full = 0; full < 20; ) {
+        if (toDeaf.send('x'.repeat(500))) filled++;
+        else {
+          full++;
+          await sleep(1);
+        }
+      }
+      const client = scene.client({
+        ...scene.wire(way),
+        name: 'other',
+        onMessage(connection) {
+          connection.pop();
+          if (++count === 300) done.give();
+          else connection.send('ping');
+        },
+      });
+      const connection = await client.connect(address);
+      run(client, PARK);
+      connection.send('ping');
+      await done.come;
+      // And all is there, once it is looked for.
+      let read = 0;
+      while (read < filled) {
+        deaf.poll();
+        for (let message = unread.front(); message !== null; message = unread.front()) {
+          unread.pop();
+          read++;
+        }
+        await sleep(1);
+      }
+      expect(unread.front()).to.equal(null);
+    });
+  }
+
+  for (const way of ['inproc', 'shm', 'tcp native'] as const) {
+    it(`are woken by writers in other threads, over ${way}`, async () => {
+      const done = signal<void>();
+      let next = 0;
+      const { server, client, local } = await pair(way, (_, text) => {
+        expect(text).to.equal(`${next++}`);
+        if (next === 100) done.give();
+      });
+      run(server, PARK);
+      run(client, PARK);
+      await sleep(20);
+      // Also one that is made while its connection sleeps.
+      scene.worker(
+        `const writer = tcpshm.ConnectionWriter.open(workerData);
+         for (let i = 0; i < 100; i++) {
+           while (!writer.send(String(i)));
+           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, i % 4);
+         }`,
+        local.writer(),
+      );
+      await done.come;
+    });
+  }
+
+  it("wake to have on the disk what a timer of the application sends, with durability 'disk'", async () => {
+    const done = signal<void>();
+    let count = 0;
+    const onMessage = (connection: Connection): void => {
+      connection.pop();
+      if (++count === 20) done.give();
+    };
+    const { directory } = scene.folders;
+    // So that no heartbeat can be what it wakes for.
+    const never = { heartbeatIntervalMs: 3_600_000, connectionTimeoutMs: 7_200_000 };
+    const server = scene.server({ onMessage, directory, durability: 'disk', ...never });
+    const client = scene.client({ directory, durability: 'disk', ...never });
+    const connection = await scene.connect(client, await scene.address(server, 'tcp native'));
+    run(server, PARK);
+    run(client, PARK);
+    for (let i = 0; i < 20; i++) {
+      await sleep(3);
+      connection.send('one at a time');
+    }
+    await done.come;
+  });
+
   it('do not sleep before they have acknowledged what they popped', async () => {
     const { client, remote } = await scene.pair('tcp native');
     expect(remote.send('one')).to.equal(true);
@@ -266,6 +365,56 @@ describe('peers that sleep', () => {
       );
       run(client, PARK);
       connection.send('0');
+      await done.come;
+    });
+  }
+
+  for (const way of ['shm', 'tcp native'] as const) {
+    it(`in two processes never sleep through a message, whenever it comes, over ${way}`, async () => {
+      // One message at a time: one that is slept through would be waited for to the end.
+      const { directory, sharedDirectory } = scene.folders;
+      const { words } = scene.child(
+        `const { DIRECTORY: directory, SHARED: sharedDirectory } = process.env;
+         const server = new tcpshm.Server({ name: 'echo', directory, sharedDirectory,
+           onMessage(connection, message) { const n = message.getInt32(0); connection.pop();
+             connection.alloc(4).setInt32(0, n + 1); connection.push(); } });
+         say((await server.listen({ port: 0 })).port);
+         await server.run({ idle: { strategy: 'backoff', spinMs: 0.02, yieldMs: 0.05 } });`,
+        { DIRECTORY: directory, SHARED: sharedDirectory },
+      );
+      await scene.until(() => words.length > 0, 'the server');
+      const seed = randomSeed();
+      const random = new Random(seed);
+      const done = signal<void>();
+      let n = 0;
+      const send = (connection: Connection): void => {
+        connection.alloc(4)?.setInt32(0, n);
+        connection.push();
+      };
+      const client = scene.client({
+        onMessage(connection, message) {
+          expect(message.getInt32(0), `seed ${seed}`).to.equal(++n);
+          connection.pop();
+          if (n === ROUND_TRIPS) done.give();
+          // At once, after some microseconds or turns, or when the other side is fast asleep.
+          else if (random.once(3)) send(connection);
+          else if (random.once(40)) setTimeout(() => send(connection), 2);
+          else {
+            let pause = random.below(400);
+            const later = (): void => {
+              if (pause-- > 0) setImmediate(later);
+              else send(connection);
+            };
+            later();
+          }
+        },
+      });
+      const connection = await scene.connect(client, {
+        port: Number(words[0]),
+        transport: way === 'shm' ? 'shm' : 'tcp',
+      });
+      run(client, { idle: { strategy: 'backoff', spinMs: 0.02, yieldMs: 0.05 } });
+      send(connection);
       await done.come;
     });
   }

@@ -16,12 +16,19 @@ import { fill, sizeOf } from '../support/traffic.js';
 export const CAPACITY = 4096;
 
 /** A ring in which everything up to `position` was popped: `popped` messages. */
-export function newRing(position = 0, popped = 0, capacity = CAPACITY, shared = false): RingMemory {
+export function newRing(
+  position = 0,
+  popped = 0,
+  capacity = CAPACITY,
+  shared = false,
+  marksBatches = false,
+): RingMemory {
   const length = ringBytes(capacity);
   const memory = new RingMemory(
     shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length),
     0,
     capacity,
+    marksBatches,
   );
   memory.words[RECLAIMED] = position;
   memory.words[CONSUMED] = position;

@@ -164,6 +164,26 @@ describe('frames', () => {
     );
   });
 
+  it('are the same when another reader goes on, from wherever the one before has stopped', () => {
+    fc.assert(
+      fc.property(fc.array(frame, { minLength: 1, maxLength: 3 }), (frames) => {
+        const stream = Buffer.concat(frames.map(bytesOf));
+        for (let end = 0; end <= stream.length; end++) {
+          const notes = new Notes();
+          const first = new FrameReader(notes);
+          feed(first, stream.subarray(0, end), [64]);
+          // As it gets to another thread.
+          const state = structuredClone(first.state);
+          const second = new FrameReader(notes, state);
+          feed(second, stream.subarray(end), [40]);
+          expect(notes.frames, `cut at ${end}`).to.deep.equal(frames);
+          expect(second.betweenFrames).to.equal(true);
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+
   it('are cut off wherever the stream ends within one', () => {
     const whole = bytesOf({
       kind: 'data',

@@ -38,6 +38,20 @@ describe('liveness, by the clock it is given', () => {
     expect(liveness.check(13)).to.equal('fine');
   });
 
+  it('goes on with a silence that another clock has seen, and owes a heartbeat then', () => {
+    const before = new Liveness(OPTIONS);
+    expect(before.silence(500)).to.equal(0);
+    before.check(500);
+    before.sent(512);
+    expect(before.silence(519)).to.equal(19);
+    const liveness = new Liveness(OPTIONS, 19);
+    expect(liveness.silence(7)).to.equal(19);
+    expect(liveness.check(7)).to.equal('heartbeat due');
+    liveness.sent(7);
+    expect(liveness.check(12.9)).to.equal('fine');
+    expect(liveness.check(13)).to.equal('timed out');
+  });
+
   it('stands still with its clock', () => {
     const liveness = new Liveness(OPTIONS);
     for (let i = 0; i < 1000; i++) expect(liveness.check(5)).to.equal('fine');

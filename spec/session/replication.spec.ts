@@ -4,9 +4,9 @@ import { RingConsumer } from '../../lib/ring/consumer.js';
 import { RECORDS } from '../../lib/ring/layout.js';
 import type { RingMemory } from '../../lib/ring/memory.js';
 import { RingProducer } from '../../lib/ring/producer.js';
-import { RingReplica } from '../../lib/ring/replica.js';
+import { RingReplica, type Unfinished } from '../../lib/ring/replica.js';
 import { FrameReader, MAX_CARRY_BYTES } from '../../lib/session/frame.js';
-import { Replication } from '../../lib/session/replication.js';
+import { Replication, type ReplicationState } from '../../lib/session/replication.js';
 import { CAPACITY, claim, copyRing, newRing } from '../ring/rings.js';
 import { expectCode } from '../support/failure.js';
 import { dataFrame } from '../support/frames.js';
@@ -38,11 +38,11 @@ class Side {
     this.open();
   }
 
-  open(): void {
+  open(unfinished: Unfinished | null = null): void {
     this.producer = new RingProducer(this.outgoing);
     this.acknowledger = new RingConsumer(this.outgoing);
     this.consumer = new RingConsumer(this.incoming);
-    this.replica = new RingReplica(this.incoming);
+    this.replica = new RingReplica(this.incoming, unfinished);
   }
 
   /** All ends die, and others go on with what memory holds. */
@@ -75,6 +75,19 @@ class Side {
   connect(peer: { readonly received: number; readonly popped: number }): void {
     this.acknowledger.popUpTo(peer.popped, this.producer.published);
     this.acknowledger.reclaim();
+    this.#begin(peer.received);
+    this.arriving = [];
+    this.#reader = new FrameReader({
+      dataBegins: (position, length) => this.replication.dataBegins(position, length),
+      dataArrives: (block, start, length) => this.replication.dataArrives(block, start, length),
+      dataEnds: (acknowledged, sequence) => this.replication.dataEnds(acknowledged, sequence),
+      control: (kind) => {
+        throw new Error(`a frame of kind ${kind}`);
+      },
+    });
+  }
+
+  #begin(start: number | ReplicationState): void {
     this.replication = new Replication(
       {
         outgoing: this.outgoing,
@@ -85,18 +98,24 @@ class Side {
         consumer: this.consumer,
         durability: null,
       },
-      peer.received,
+      start,
     );
-    this.arriving = [];
-    const { replication } = this;
-    this.#reader = new FrameReader({
-      dataBegins: (position, length) => replication.dataBegins(position, length),
-      dataArrives: (block, start, length) => replication.dataArrives(block, start, length),
-      dataEnds: (acknowledged, sequence) => replication.dataEnds(acknowledged, sequence),
-      control: (kind) => {
-        throw new Error(`a frame of kind ${kind}`);
-      },
-    });
+  }
+
+  /** Whether a frame is on its way, in or out. */
+  get busy(): boolean {
+    return this.replication.sending || !this.#reader.betweenFrames;
+  }
+
+  /** Other ends and another replication go on in the same rings, with the same stream: as in another thread. */
+  handOver(): void {
+    // What was claimed and not pushed is not handed over.
+    this.producer.forget();
+    const replicated = structuredClone(this.replication.state);
+    const read = structuredClone(this.#reader.state);
+    this.open(replicated.unfinished);
+    this.#begin(replicated);
+    this.#reader = new FrameReader(this.#reader.sink, read);
   }
 
   /** One poll: takes up to `receive` bytes, and sends up to `send`. True if anything moved. */
@@ -179,7 +198,7 @@ describe('two copies of two rings', () => {
   type Step =
     | { readonly kind: 'push' | 'pop'; readonly side: 0 | 1; readonly count: number }
     | { readonly kind: 'poll'; readonly side: 0 | 1; readonly receive: number; readonly send: number }
-    | { readonly kind: 'cut' | 'restart'; readonly side: 0 | 1 };
+    | { readonly kind: 'cut' | 'restart' | 'hand over'; readonly side: 0 | 1 };
   const side = fc.constantFrom(0 as const, 1 as const);
   const steps: fc.Arbitrary<Step[]> = fc.array(
     fc.oneof(
@@ -194,12 +213,14 @@ describe('two copies of two rings', () => {
         }),
       },
       { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('cut', 'restart'), side }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('hand over'), side }) },
     ),
     { maxLength: 200, size: 'max' },
   );
 
   it('have everything once and in order, whatever is cut, lost on the way and sent again', () => {
     let lost = 0;
+    let handovers = 0;
     fc.assert(
       fc.property(fc.constantFrom(...STARTS), steps, (start, list) => {
         const sides = pair(start);
@@ -217,6 +238,10 @@ describe('two copies of two rings', () => {
             case 'poll':
               one.poll(other, step.receive, step.send);
               break;
+            case 'hand over':
+              one.handOver();
+              handovers += one.busy ? 1 : 0;
+              break;
             case 'restart':
             case 'cut':
               lost += a.arriving.length + b.arriving.length;
@@ -232,6 +257,7 @@ describe('two copies of two rings', () => {
       { numRuns: 300 },
     );
     expect(lost, 'bytes lost at cuts').to.be.above(10_000);
+    expect(handovers, 'handovers in the middle of a frame').to.be.above(50);
   });
 
   for (const start of STARTS) {

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
+import { isMoved } from '../../lib/session/notices.js';
 import {
   beginTenure,
   expectOwner,
   fencedError,
-  isMoved,
   isSilent,
   Renewal,
   readTenure,

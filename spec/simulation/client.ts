@@ -1,6 +1,7 @@
 import type { ClientLogin } from '../../lib/login/clientLogin.js';
 import { isDying } from './crash.js';
 import type { Endpoint } from './endpoint.js';
+import { handOver } from './handover.js';
 import { SimulatedJournal } from './journal.js';
 import { CLIENT, SERVER } from './memory.js';
 import type { Ending, SimulatedWire } from './network.js';
@@ -80,6 +81,13 @@ export class SimulatedClient {
   /** Its user closes the connection. */
   close(): void {
     this.endpoint.connection?.close();
+  }
+
+  /** The connection goes on in another thread. */
+  move(): void {
+    if (this.journal === null || this.#login !== null) return;
+    const wire = handOver(this.#scene, this.endpoint, this.journal, this.#wires);
+    if (wire !== null) this.#wires.push(wire);
   }
 
   die(ending: Ending): void {

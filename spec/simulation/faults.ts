@@ -206,4 +206,40 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
     from: '    disk?.syncNow();\n',
     to: '',
   },
+  {
+    what: 'a handover that forgets a piece of a header',
+    file: 'session/frame.js',
+    from: 'this.#carried = state.carry.length;',
+    to: '',
+  },
+  {
+    what: 'a handover that forgets what a frame has brought so far',
+    file: 'session/frame.js',
+    from: 'this.#checksum.resume(frame.checksum);',
+    to: '',
+  },
+  {
+    what: 'a handover that forgets the frame that goes out',
+    file: 'session/replication.js',
+    from: 'this.#resume(start.frame);',
+    to: '',
+  },
+  {
+    what: 'a handover that sends again what was sent',
+    file: 'session/replication.js',
+    from: 'this.#sent = start.sent;',
+    to: 'this.#sent = rings.acknowledger.position;',
+  },
+  {
+    what: 'a handover that clears half of a record',
+    file: 'ring/replica.js',
+    from: 'clearFreeSpace(memory, this.#written);',
+    to: 'clearFreeSpace(memory, published.position);',
+  },
+  {
+    what: 'a handover that forgets how a record begins',
+    file: 'ring/replica.js',
+    from: 'this.#firstSize = unfinished?.firstSize ?? 0;',
+    to: 'this.#firstSize = 0;',
+  },
 ];

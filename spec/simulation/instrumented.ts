@@ -34,6 +34,7 @@ export interface Lib {
   readonly beginJournal: typeof import('../../lib/store/journal.js').beginJournal;
   readonly openJournal: typeof import('../../lib/store/journal.js').openJournal;
   readonly checkpointNow: typeof import('../../lib/store/journal.js').checkpointNow;
+  readonly EndedLink: typeof import('../../lib/wire/endedLink.js').EndedLink;
   readonly recognise: typeof import('../../lib/store/recognise.js').recognise;
   readonly RingMemory: typeof import('../../lib/ring/memory.js').RingMemory;
   readonly RingProducer: typeof import('../../lib/ring/producer.js').RingProducer;
@@ -94,6 +95,7 @@ async function load(get: (file: string) => Promise<unknown>): Promise<Lib> {
     'session/segment.js',
     'store/journal.js',
     'store/recognise.js',
+    'wire/endedLink.js',
     'ring/memory.js',
     'ring/producer.js',
     'ring/consumer.js',

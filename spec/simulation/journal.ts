@@ -3,7 +3,7 @@ import type { Role } from '../../lib/session/names.js';
 import { formatSegment, type Identity, type Segment, segmentBytes } from '../../lib/session/segment.js';
 import { FRESH_STATE } from '../../lib/session/state.js';
 import type { Journal } from '../../lib/store/journal.js';
-import { NEVER_MOVES, type OpenSegment } from '../../lib/store/openSegment.js';
+import { NEVER_MOVES, type OpenSegment, type Place } from '../../lib/store/openSegment.js';
 import { isDying, point } from './crash.js';
 import type { Endpoint } from './endpoint.js';
 import { SimulatedFile } from './file.js';
@@ -113,7 +113,23 @@ export class SimulatedJournal {
       if (journal !== null) lib.checkpointNow(segment, role, journal);
     };
     const where = 'simulated memory';
-    return { segment, role, journal, where, begun, lost: false, ...NEVER_MOVES, close, remove, setAside };
+    const pass = (): Place => {
+      close();
+      return { path: where };
+    };
+    return {
+      segment,
+      role,
+      journal,
+      where,
+      begun,
+      lost: false,
+      ...NEVER_MOVES,
+      close,
+      pass,
+      remove,
+      setAside,
+    };
   }
 
   /** A sync begins: what the newest checkpoint speaks of is not lost with the power once it has ended. */

@@ -52,6 +52,7 @@ export function openShared(segment: Segment, role: Role): OpenSegment {
     ...NEVER_MOVES,
     close() {},
     remove() {},
+    pass: () => null,
     setAside: () => null,
   };
 }

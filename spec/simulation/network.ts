@@ -126,11 +126,16 @@ export class Pipe {
   }
 }
 
+let wires = 0;
+
 /** One end of a stream in each direction. */
 export class SimulatedWire implements Wire {
+  /** In the place of a descriptor. */
+  readonly number = wires++;
   readonly #out: Pipe;
   readonly #in: Pipe;
   #closed = false;
+  #successor: SimulatedWire | null = null;
 
   constructor(outgoing: Pipe, incoming: Pipe) {
     this.#out = outgoing;
@@ -161,6 +166,19 @@ export class SimulatedWire implements Wire {
     return 'simulated';
   }
 
+  release(): number {
+    point();
+    if (this.#closed) throw new Error('simulated EBADF');
+    this.#closed = true;
+    this.#successor = new SimulatedWire(this.#out, this.#in);
+    return this.number;
+  }
+
+  /** What another thread has that has adopted it. */
+  adopted(): SimulatedWire {
+    return this.#successor as SimulatedWire;
+  }
+
   close(): void {
     if (isDying()) return;
     this.#close('end');
@@ -169,6 +187,7 @@ export class SimulatedWire implements Wire {
   /** The process is gone, and its kernel says so; or the whole host is, and nobody does. */
   die(ending: Ending): void {
     this.#close(ending);
+    this.#successor?.die(ending);
   }
 
   #close(ending: Ending): void {

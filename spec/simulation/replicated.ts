@@ -32,6 +32,7 @@ const STEPS = {
   cut: 2,
   kill: 2,
   close: 1,
+  move: 4,
   garble: 4,
 } as const;
 /** The same, where a journal is on a disk. */
@@ -152,6 +153,9 @@ export class ReplicatedSchedule {
         break;
       case 'close':
         this.#act(side, () => side.close());
+        break;
+      case 'move':
+        this.#act(side, () => side.move());
         break;
       case 'kill':
         this.#kill(side);

@@ -3,6 +3,7 @@ import type { Reception } from '../../lib/login/reception.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying } from './crash.js';
 import type { Endpoint } from './endpoint.js';
+import { handOver } from './handover.js';
 import { SimulatedJournal } from './journal.js';
 import { CLIENT, SERVER } from './memory.js';
 import type { Ending, SimulatedWire } from './network.js';
@@ -42,6 +43,13 @@ export class SimulatedServer {
     if (connection !== null && !this.#reception.isLoggingIn(CLIENT)) connection.close();
   }
 
+  /** The connection goes on in another thread. */
+  move(): void {
+    if (this.journal === null) return;
+    const wire = handOver(this.#scene, this.endpoint, this.journal, this.#wires);
+    if (wire !== null) this.#wires.push(wire);
+  }
+
   die(ending: Ending): void {
     this.endpoint.gone();
     this.journal?.file?.die();
@@ -77,6 +85,7 @@ export class SimulatedServer {
           scene.checking(() => this.endpoint.opened(connection));
           return connection;
         },
+        inquire: () => null,
         memoryOf: () => scene.violated('threads were not asked for'),
         admit: () => this.endpoint.given(),
         mismatch: (_, numbers) => scene.violated(`the server refuses: ${JSON.stringify(numbers)}`),

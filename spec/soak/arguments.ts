@@ -1,6 +1,7 @@
 /** The command line of the soak runs. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { randomSeed } from '../support/random.js';
+import { MAX_GROUPS } from './board.js';
 
 export const SOAK_TRANSPORTS = ['inproc', 'shm', 'tcp'] as const;
 export type SoakTransport = (typeof SOAK_TRANSPORTS)[number];
@@ -13,6 +14,8 @@ const WIRES = ['native', 'net'] as const;
 export interface KillArguments {
   readonly transport: SoakTransport;
   readonly kills: number;
+  /** Groups of the server in threads of their own; 0 for none. */
+  readonly groups: number;
   readonly seed: number;
 }
 
@@ -34,6 +37,8 @@ export const HELP = `node dist/spec/soak/main.js COMMAND [options]
 
   --transport TRANSPORT  inproc, shm or tcp (inproc: only the worker is killed, with terminate())
   --kills N              how often (15)
+  --groups N             the server has N groups in threads of their own, between which the connection is moved at
+                         random, and these threads are killed as well; 0 for none (0)
 
   cut   Puts a relay between two processes that delays, tears, drops and resets at random, and checks the same.
 
@@ -58,6 +63,7 @@ const KILL = {
   ...COMMON,
   transport: { type: 'string' },
   kills: { type: 'string', default: '15' },
+  groups: { type: 'string', default: '0' },
 } as const;
 const CUT = {
   ...COMMON,
@@ -73,11 +79,12 @@ export class UsageError extends Error {}
 export function soakArguments(args: readonly string[]): SoakArguments | null {
   const [command, ...rest] = args;
   if (command === 'kill') {
-    const { help, json, seed, transport, kills } = parsed(rest, KILL);
+    const { help, json, seed, transport, kills, groups } = parsed(rest, KILL);
     if (help) return null;
     const options = {
       transport: oneOf('transport', transport, SOAK_TRANSPORTS),
       kills: integer('kills', kills, 1, 1_000_000),
+      groups: integer('groups', groups, 0, MAX_GROUPS),
       seed: seedFrom(seed),
     };
     return { command, json, options };

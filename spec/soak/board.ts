@@ -32,14 +32,26 @@ export function sendersOf(flow: Flow): readonly Role[] {
 /** Numbers in a log: some milliseconds of the busiest traffic. */
 const LOG_LENGTH = 1 << 16;
 
+/** Most groups of a server that are in threads. */
+export const MAX_GROUPS = 16;
+
 /** Words for all. Written by the judge, but for the port, which is the server's. */
 const STOP = 0;
 const END = 1;
 const PORT = 2;
 const FLOW = 3;
 const PAUSED = 4;
+/** Groups in threads: how many of those the judge wants dead, how many are, and after how many all goes on. */
+const DEATHS_WANTED = 5;
+const DEATHS = 6;
+const DEATHS_SEEN = 7;
+/** The thread that is to end itself, and how often a connection was moved: the server's. */
+const VICTIM = 8;
+const MOVES = 9;
+/** Of each group, the thread that it is in: its own. */
+const THREADS = 10;
 /** Words of each side. All but `READ` are its own, and `FULL`, which the judge clears. */
-const SIDE_WORDS = 5;
+const SIDE_WORDS = THREADS + MAX_GROUPS;
 const NOTED = 0;
 const READ = 1;
 const STOPPED = 2;
@@ -47,13 +59,13 @@ const MISCOUNTS = 3;
 const LINKS = 4;
 const FULL = 5;
 const WORDS_PER_SIDE = 6;
-const WORDS = SIDE_WORDS + 2 * WORDS_PER_SIDE + 1;
+const WORDS = SIDE_WORDS + 2 * WORDS_PER_SIDE;
 /** Doubles of each side. */
 const BEGAN = 0;
 const PUSHED = 1;
 const DOUBLES_PER_SIDE = 2;
 
-const DOUBLES_OFFSET = WORDS * 4;
+const DOUBLES_OFFSET = (WORDS * 4 + 7) & -8;
 const LOGS_OFFSET = DOUBLES_OFFSET + 2 * DOUBLES_PER_SIDE * 8;
 export const BOARD_BYTES = LOGS_OFFSET + 2 * LOG_LENGTH * 8;
 
@@ -118,6 +130,55 @@ export class Board {
   }
   set port(port: number) {
     Atomics.store(this.#words, PORT, port);
+  }
+
+  /** The thread of a group shall die. */
+  wantDeath(): void {
+    Atomics.add(this.#words, DEATHS_WANTED, 1);
+  }
+  get deathsWanted(): number {
+    return Atomics.load(this.#words, DEATHS_WANTED);
+  }
+
+  /** It is dead, and what it has noted is on the board. */
+  died(): void {
+    // PUBLISH the death; observed by `deaths`.
+    Atomics.add(this.#words, DEATHS, 1);
+  }
+  get deaths(): number {
+    return Atomics.load(this.#words, DEATHS);
+  }
+
+  /** The judge has taken what it has noted: it may have a successor. */
+  deathSeen(): void {
+    Atomics.add(this.#words, DEATHS_SEEN, 1);
+  }
+  get deathsSeen(): number {
+    return Atomics.load(this.#words, DEATHS_SEEN);
+  }
+
+  /** The thread that is to end itself; 0 for none. */
+  get victim(): number {
+    return Atomics.load(this.#words, VICTIM);
+  }
+  set victim(thread: number) {
+    Atomics.store(this.#words, VICTIM, thread);
+  }
+
+  /** The thread that a group is in. */
+  threadOf(group: number): number {
+    return Atomics.load(this.#words, THREADS + group);
+  }
+  setThread(group: number, thread: number): void {
+    Atomics.store(this.#words, THREADS + group, thread);
+  }
+
+  /** How often the connection was moved to another group. */
+  get moves(): number {
+    return Atomics.load(this.#words, MOVES);
+  }
+  moved(): void {
+    Atomics.add(this.#words, MOVES, 1);
   }
 
   /** Whether the log of a side has room for one more number. */

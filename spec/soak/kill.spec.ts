@@ -36,6 +36,26 @@ describe('a session whose sides are killed at random', () => {
     });
   }
 
+  for (const transport of SOAK_TRANSPORTS) {
+    it(`goes on in the threads of groups, which are killed as well, over ${transport}`, async () => {
+      const seed = randomSeed();
+      const outcome = await soak([
+        ...['kill', '--transport', transport, '--kills', String(KILLS), '--groups', '2'],
+        ...['--json', '-', '--seed', String(seed)],
+      ]);
+      const { code, stdout, stderr } = outcome;
+      expect(code, stderr).to.equal(0);
+      expect(leftovers(outcome)).to.deep.equal([]);
+      const report = JSON.parse(stdout) as KillReport;
+      expect(report, stderr).to.include({ transport, kills: KILLS, groups: 2, lost: 0, duplicated: 0 });
+      expect(report, stderr).to.include({ reordered: 0 });
+      expect(report.received).to.equal(report.sent).and.to.be.above(1000);
+      expect(report.redelivered).to.be.at.most(KILLS);
+      expect(report.threadKills).to.be.above(0);
+      expect(report.moves).to.be.above(0);
+    });
+  }
+
   for (const transport of ['inproc', 'shm'] as const) {
     it(`ends all and leaves nothing behind when it is interrupted, over ${transport}`, async () => {
       const outcome = await soak(['kill', '--transport', transport, '--kills', '1000'], /^kill 1:/m);
@@ -55,6 +75,7 @@ describe('a session whose sides are killed at random', () => {
       ['kill', '--transport', 'pigeon'],
       ['kill'],
       ['kill', '--transport', 'tcp', '--kills', '0'],
+      ['kill', '--transport', 'tcp', '--groups', '17'],
       ['spare', '--transport', 'tcp'],
       [],
     ]) {

@@ -25,7 +25,7 @@ async function soak(run: SoakArguments): Promise<void> {
   const progress = (line: string): void => console.error(line);
   progress(
     run.command === 'kill'
-      ? `${run.options.kills} kills over ${run.options.transport}, seed ${run.options.seed}`
+      ? `${run.options.kills} kills over ${run.options.transport}, ${run.options.groups} groups in threads, seed ${run.options.seed}`
       : `${run.options.cuts} cuts, flow ${run.options.flow}, wire ${run.options.wire}, seed ${run.options.seed}`,
   );
   const report = await (run.command === 'kill'

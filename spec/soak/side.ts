@@ -4,6 +4,7 @@ import { Client, type Connection, type PeerOptions, Server, type TcpshmError } f
 import type { SoakTransport } from './arguments.js';
 import type { Board, Role } from './board.js';
 import { Exchange } from './exchange.js';
+import { GroupServer } from './groupServer.js';
 
 export interface SideSettings {
   readonly role: Role;
@@ -12,6 +13,10 @@ export interface SideSettings {
   readonly name: string;
   readonly directory: string;
   readonly sharedDirectory: string;
+  /** Where the board is. */
+  readonly boardPath: string;
+  /** Groups of the server in threads of their own; 0 for none. */
+  readonly groups: number;
   /** Of all queues. */
   readonly capacityBytes: number;
   /** What else both peers are told. */
@@ -45,7 +50,11 @@ interface Peer {
 /** Exchanges messages until the board says that it ends. */
 export async function runSide(board: Board, settings: SideSettings): Promise<void> {
   const { role } = settings;
-  const peer = role === 'server' ? await serve(board, settings) : call(board, settings);
+  const peer = await (role === 'client'
+    ? call(board, settings)
+    : settings.groups > 0
+      ? serveInGroups(board, settings)
+      : serve(board, settings));
   const exchange = new Exchange(board, role);
   let links = 0;
   while (!board.ending) {
@@ -102,6 +111,17 @@ async function serve(board: Board, settings: SideSettings): Promise<Peer> {
     },
     close: () => server.close({ removeSessions: true }),
   };
+}
+
+/** With the exchange in the threads of groups. */
+async function serveInGroups(board: Board, settings: SideSettings): Promise<Peer> {
+  const { transport, name, directory, sharedDirectory, capacityBytes, options, groups, boardPath } = settings;
+  const capacities = { sendCapacityBytes: capacityBytes, receiveCapacityBytes: capacityBytes };
+  const places = { name, directory, sharedDirectory };
+  const peer = new GroupServer(board, { ...places, ...capacities, ...options }, groups, boardPath);
+  if (transport === 'inproc') await peer.server.listen({ transport });
+  else board.port = (await peer.server.listen({ port: 0 })).port;
+  return { connection: null, links: 0, poll: () => peer.poll(), close: () => peer.close() };
 }
 
 function call(board: Board, settings: SideSettings): Peer {

@@ -4,23 +4,27 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { BOARD_BYTES, Board, ROLES, type Role } from './board.js';
+import { Board, ROLES, type Role } from './board.js';
 import { runSide, type SideSettings } from './side.js';
 
 const SIDE = new URL('./sideMain.js', import.meta.url);
 
+/** A side, or the thread of a group of the server, in which the connection is. */
+export type Victim = Role | 'thread';
+
 export interface Stage {
   readonly board: Board;
-  /** Sides that can be killed. */
-  readonly mortal: readonly Role[];
+  /** Who can be killed. */
+  readonly mortal: readonly Victim[];
   /** Why a side has ended that was not killed. */
   readonly failure: Error | null;
-  /** Starts a side, and says what was started. */
-  start(role: Role): string;
-  /** Kills a side: resolves once it is dead. Throws when it was not this that has ended it. */
-  kill(role: Role): Promise<void>;
+  /** Starts a side, or lets the server replace a thread, and says what was started. */
+  start(victim: Victim): string;
+  /** Kills a side or a thread: resolves once it is dead. Throws when it was not this that has ended it. */
+  kill(victim: Victim): Promise<void>;
   /** Waits for the sides, which the board has told to end. */
   ended(): Promise<void>;
   /** Kills what still lives, and removes all files. */
@@ -32,7 +36,7 @@ const CAPACITY_BYTES = 65536;
 
 /** What the sides of a stage have in common. */
 export type StageSettings = Pick<SideSettings, 'transport'> &
-  Partial<Pick<SideSettings, 'capacityBytes' | 'options' | 'port'>>;
+  Partial<Pick<SideSettings, 'capacityBytes' | 'options' | 'port' | 'groups'>>;
 
 export function openStage(given: StageSettings): Stage {
   const directory = mkdtempSync(join(tmpdir(), `tcpshm-soak-${process.pid}-`));
@@ -41,8 +45,9 @@ export function openStage(given: StageSettings): Stage {
     for (const folder of [directory, sharedDirectory]) rmSync(folder, { recursive: true, force: true });
   };
   const name = `soak-server-${process.pid}`;
-  const defaults = { capacityBytes: CAPACITY_BYTES, options: {}, port: 0 };
-  const settings = { ...defaults, ...given, name, directory, sharedDirectory };
+  const defaults = { capacityBytes: CAPACITY_BYTES, options: {}, port: 0, groups: 0 };
+  const boardPath = join(sharedDirectory, 'board');
+  const settings = { ...defaults, ...given, name, directory, sharedDirectory, boardPath };
   try {
     return given.transport === 'inproc'
       ? new Threads(settings, removeFolders)
@@ -57,10 +62,9 @@ type Settings = Omit<SideSettings, 'role'>;
 
 class Processes implements Stage {
   readonly board: Board;
-  readonly mortal = ROLES;
+  readonly mortal: readonly Victim[];
   failure: Error | null = null;
   readonly #settings: Settings;
-  readonly #boardPath: string;
   readonly #removeFolders: () => void;
   readonly #children = new Map<Role, ChildProcess>();
   #expected: ChildProcess | null = null;
@@ -68,13 +72,14 @@ class Processes implements Stage {
   constructor(settings: Settings, removeFolders: () => void) {
     this.#settings = settings;
     this.#removeFolders = removeFolders;
-    this.#boardPath = join(settings.sharedDirectory, 'board');
-    this.board = Board.map(this.#boardPath, true);
+    this.mortal = settings.groups > 0 ? [...ROLES, 'thread'] : ROLES;
+    this.board = Board.map(settings.boardPath, true);
   }
 
-  start(role: Role): string {
+  start(role: Victim): string {
+    if (role === 'thread') return replaced(this.board);
     const settings: SideSettings = { ...this.#settings, role };
-    const child = spawn(process.execPath, [fileURLToPath(SIDE), this.#boardPath, JSON.stringify(settings)], {
+    const child = spawn(process.execPath, [fileURLToPath(SIDE), JSON.stringify(settings)], {
       stdio: ['pipe', 'ignore', 'inherit'],
     });
     this.#children.set(role, child);
@@ -88,7 +93,8 @@ class Processes implements Stage {
     return `process ${child.pid}`;
   }
 
-  async kill(role: Role): Promise<void> {
+  async kill(role: Victim): Promise<void> {
+    if (role === 'thread') return killThread(this);
     const child = this.#children.get(role) as ChildProcess;
     this.#expected = child;
     const exit = ended(child) ? null : once(child, 'exit');
@@ -116,12 +122,26 @@ function ended(child: ChildProcess): boolean {
   return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 }
 
+/** Kills the thread of a group, which the server does. */
+async function killThread(stage: Stage): Promise<void> {
+  const { board } = stage;
+  board.wantDeath();
+  while (board.deaths !== board.deathsWanted) {
+    if (stage.failure !== null) throw stage.failure;
+    await sleep(1);
+  }
+}
+
+function replaced(board: Board): string {
+  board.deathSeen();
+  return `replacement ${board.deathsSeen}`;
+}
+
 /** The server is in this thread, the client in a worker. */
 class Threads implements Stage {
   readonly board: Board;
-  readonly mortal = ['client'] as const;
+  readonly mortal: readonly Victim[];
   failure: Error | null = null;
-  readonly #memory = new SharedArrayBuffer(BOARD_BYTES);
   readonly #settings: Settings;
   readonly #removeFolders: () => void;
   #server: Promise<void> = Promise.resolve();
@@ -132,10 +152,12 @@ class Threads implements Stage {
   constructor(settings: Settings, removeFolders: () => void) {
     this.#settings = settings;
     this.#removeFolders = removeFolders;
-    this.board = new Board(this.#memory);
+    this.mortal = settings.groups > 0 ? ['client', 'thread'] : ['client'];
+    this.board = Board.map(settings.boardPath, true);
   }
 
-  start(role: Role): string {
+  start(role: Victim): string {
+    if (role === 'thread') return replaced(this.board);
     const settings: SideSettings = { ...this.#settings, role };
     if (role === 'server') {
       this.#server = runSide(this.board, settings).catch((error: Error) => {
@@ -143,7 +165,7 @@ class Threads implements Stage {
       });
       return 'the main thread';
     }
-    const worker = new Worker(SIDE, { workerData: { memory: this.#memory, settings } });
+    const worker = new Worker(SIDE, { workerData: settings });
     this.#worker = worker;
     this.#exited = false;
     worker.once('error', (error) => {
@@ -161,7 +183,8 @@ class Threads implements Stage {
     return `worker ${worker.threadId}`;
   }
 
-  async kill(): Promise<void> {
+  async kill(role: Victim): Promise<void> {
+    if (role === 'thread') return killThread(this);
     const worker = this.#worker as Worker;
     if (this.#exited) throw this.failure ?? new Error('the worker ended by itself');
     this.#worker = null;
@@ -179,6 +202,7 @@ class Threads implements Stage {
     this.#worker = null;
     await worker?.terminate();
     await this.ended();
+    this.board.close();
     this.#removeFolders();
   }
 }

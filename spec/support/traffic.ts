@@ -64,15 +64,25 @@ export class Traffic {
   readonly #incoming: number;
   readonly #send: number;
   readonly #receive: number;
+  readonly #leavesRest: boolean;
   #batched = 0;
 
-  /** Sends until `send` messages were pushed in all, receives until `receive` were popped in all. */
-  constructor(connection: Connection, side: 0 | 1, send: number, receive: number) {
+  /**
+   * Sends until `send` messages were pushed in all, receives until `receive` were popped in all. What comes then is
+   * wrong, or with `leavesRest` left for somebody else.
+   */
+  constructor(connection: Connection, side: 0 | 1, send: number, receive: number, leavesRest = false) {
     this.#connection = connection;
     this.#outgoing = side === 0 ? 0 : 0x40000000;
     this.#incoming = side === 0 ? 0x40000000 : 0;
     this.#send = send;
     this.#receive = receive;
+    this.#leavesRest = leavesRest;
+  }
+
+  /** How many messages it receives in all. */
+  get receives(): number {
+    return this.#receive;
   }
 
   get done(): boolean {
@@ -117,6 +127,7 @@ export class Traffic {
     const connection = this.#connection;
     let any = false;
     for (let i = 0; i < BURST; i++) {
+      if (this.#leavesRest && connection.popped >= this.#receive) break;
       const message = connection.front();
       if (message === null) break;
       const n = this.#incoming + connection.popped;

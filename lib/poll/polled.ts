@@ -1,6 +1,11 @@
 import type { Connection } from '../connection.js';
 import { ENDED, READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
 
+/** So often one that is cold is looked at, for heartbeats and silence. */
+export const SWEEPS_PER_HEARTBEAT = 3;
+/** While something is under way that only polls see, there is one after so many milliseconds. */
+export const RESTLESS_MS = 1;
+
 /** What a group polls together: the queues of shared memory, or sockets. */
 export type GroupKind = 'shm' | 'tcp';
 
@@ -15,7 +20,7 @@ export type Rest = 'cold' | 'restless' | 'stirring';
  * A connection that is polled. While it is hot, a poll visits it; cold, it costs a poll nothing: its peer rings a bell
  * and its socket tells the kernel wait when there is something to do.
  */
-export class Member implements Sleeper {
+export class Polled implements Sleeper {
   readonly connection: Connection;
   readonly group: number;
   readonly kind: GroupKind;
@@ -24,19 +29,20 @@ export class Member implements Sleeper {
   #hot = true;
   readonly #waker: Waker;
   readonly #token: number;
-  readonly #heated: (member: Member) => void;
+  readonly #heated: (polled: Polled) => void;
   /** The socket that the waker listens to. */
   #listened: number | null = null;
   #gone = false;
 
   /** `heated` is called when it has become hot again. */
-  constructor(connection: Connection, group: number, waker: Waker, heated: (member: Member) => void) {
+  constructor(connection: Connection, group: number, waker: Waker, heated: (polled: Polled) => void) {
     this.connection = connection;
     this.group = group;
     this.kind = kindOf(connection);
     this.#waker = waker;
     this.#heated = heated;
     this.#token = waker.register(this);
+    connection.onWritten = () => waker.wake();
   }
 
   get hot(): boolean {
@@ -61,7 +67,7 @@ export class Member implements Sleeper {
     if (!this.#hot) return 'cold';
     if (connection.owes) return 'stirring';
     if (connection.restless || !this.#listen()) return 'restless';
-    if (this.kind === 'shm') {
+    if (connection.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
       if (!connection.park(bell, delivers)) return 'stirring';
@@ -79,6 +85,7 @@ export class Member implements Sleeper {
     this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
+    this.connection.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
     if (this.#listened !== null && this.connection.wire?.fd === this.#listened)
       this.#waker.unlisten(this.#listened);

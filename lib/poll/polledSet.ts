@@ -1,7 +1,8 @@
+import type { ResourceLimits } from 'node:worker_threads';
 import type { Connection } from '../connection.js';
 import { TcpshmError } from '../errors.js';
 import { checkOptions, count } from '../options.js';
-import { type GroupKind, kindOf, Member, type Rest } from './member.js';
+import { type GroupKind, kindOf, Polled, type Rest } from './polled.js';
 import type { Waker } from './waker.js';
 
 /** Groups that connections are polled in, and how many may be connected in each. */
@@ -12,6 +13,15 @@ export interface GroupOptions {
   readonly shmConnections?: number;
   /** Over tcp, in each group. Default 1024. */
   readonly tcpConnections?: number;
+  /**
+   * A module of handlers ({@link GroupModule}), as a URL or an absolute path: each group has a thread of its own then, in
+   * which the module is loaded and its connections live. Without it, all groups are polled by the server's thread.
+   */
+  readonly worker?: URL | string;
+  /** With `worker`: the processors that the thread of each group is pinned to, one or a list for each group. */
+  readonly cpus?: readonly (number | readonly number[])[];
+  /** With `worker`: limits of memory of each thread, as `new Worker` takes them. */
+  readonly resourceLimits?: ResourceLimits;
 }
 
 /** So many connections are polled by looking at each of them, which is faster than to ask who has something. */
@@ -27,8 +37,8 @@ const VISITS_PER_TAKE = 512;
 
 /** The connections of one kind in one group: those that a poll visits, in the order in which they became hot. */
 class Rota {
-  readonly members = new Set<Member>();
-  #hot: (Member | null)[] = [];
+  readonly all = new Set<Polled>();
+  #hot: (Polled | null)[] = [];
   #holes = 0;
   #visits = 0;
 
@@ -36,33 +46,33 @@ class Rota {
     return this.#hot.length - this.#holes;
   }
 
-  heat(member: Member): void {
-    member.idle = COOL_AFTER - COOL_AGAIN_AFTER;
-    this.#hot.push(member);
+  heat(polled: Polled): void {
+    polled.idle = COOL_AFTER - COOL_AGAIN_AFTER;
+    this.#hot.push(polled);
   }
 
-  drop(member: Member): void {
-    const at = this.#hot.indexOf(member);
+  drop(polled: Polled): void {
+    const at = this.#hot.indexOf(polled);
     if (at < 0) return;
     this.#hot[at] = null;
     this.#holes++;
   }
 
-  /** Visits each member that is hot now and stays so. True if something moved anywhere. */
-  visit(visit: (member: Member) => boolean, delivers: boolean): boolean {
+  /** Visits each polled that is hot now and stays so. True if something moved anywhere. */
+  visit(visit: (polled: Polled) => boolean, delivers: boolean): boolean {
     let any = false;
-    const many = this.members.size > FEW;
+    const many = this.all.size > FEW;
     this.#visits++;
     const { length } = this.#hot;
     for (let i = 0; i < length; i++) {
-      const member = this.#hot[i] ?? null;
-      if (member === null) continue;
-      if (visit(member)) {
-        member.idle = 0;
+      const polled = this.#hot[i] ?? null;
+      if (polled === null) continue;
+      if (visit(polled)) {
+        polled.idle = 0;
         any = true;
-      } else if (++member.idle > COOL_AFTER && many && this.#hot[i] === member) {
-        member.idle = 0;
-        if (member.cool(delivers) === 'cold') this.#empty(i);
+      } else if (++polled.idle > COOL_AFTER && many && this.#hot[i] === polled) {
+        polled.idle = 0;
+        if (polled.cool(delivers) === 'cold') this.#empty(i);
       }
     }
     this.#visits--;
@@ -71,11 +81,11 @@ class Rota {
   }
 
   /** Looks at each that is hot, which is no visit: it does not matter whether something moves. */
-  look(look: (member: Member) => void): void {
+  look(look: (polled: Polled) => void): void {
     this.#visits++;
     for (let i = 0, { length } = this.#hot; i < length; i++) {
-      const member = this.#hot[i] ?? null;
-      if (member !== null) look(member);
+      const polled = this.#hot[i] ?? null;
+      if (polled !== null) look(polled);
     }
     this.#visits--;
     this.#close();
@@ -85,9 +95,9 @@ class Rota {
   settle(delivers: boolean): Rest {
     let rest: Rest = 'cold';
     for (let i = 0; i < this.#hot.length; i++) {
-      const member = this.#hot[i] ?? null;
-      if (member === null) continue;
-      const its = member.cool(delivers);
+      const polled = this.#hot[i] ?? null;
+      if (polled === null) continue;
+      const its = polled.cool(delivers);
       if (its === 'cold') this.#empty(i);
       else if (rest !== 'stirring') rest = its;
     }
@@ -98,7 +108,7 @@ class Rota {
   /** Closes the holes, unless a visit is under way, in which a handler polls. */
   #close(): void {
     if (this.#holes === 0 || this.#visits > 0) return;
-    this.#hot = this.#hot.filter((member) => member !== null);
+    this.#hot = this.#hot.filter((polled) => polled !== null);
     this.#holes = 0;
   }
 
@@ -109,15 +119,15 @@ class Rota {
 }
 
 /** Who is connected, by group, and who of them is polled. */
-export class Members {
+export class PolledSet {
   readonly count: number;
   readonly limits: Readonly<Record<GroupKind, number>>;
   readonly #waker: Waker;
   readonly #delivers: boolean;
   readonly #rotas: Record<GroupKind, Rota[]>;
-  readonly #members = new Map<Connection, Member>();
+  readonly #polled = new Map<Connection, Polled>();
   #visits = 0;
-  #sweep: IterableIterator<Member> | null = null;
+  #sweep: IterableIterator<Polled> | null = null;
   #sweptAt = Number.NaN;
 
   /** `delivers` tells whether messages are handed to somebody. Throws ERR_OPTION. */
@@ -135,42 +145,49 @@ export class Members {
   }
 
   get size(): number {
-    return this.#members.size;
+    return this.#polled.size;
   }
 
-  [Symbol.iterator](): IterableIterator<Member> {
-    return this.#members.values();
+  [Symbol.iterator](): IterableIterator<Polled> {
+    return this.#polled.values();
   }
 
-  find(connection: Connection): Member | undefined {
-    return this.#members.get(connection);
+  find(connection: Connection): Polled | undefined {
+    return this.#polled.get(connection);
   }
 
   /** How many there are of one kind in one group. Throws ERR_OPTION when there is no such group. */
   sizeOf(kind: GroupKind, group: number): number {
-    return this.#rota(kind, group).members.size;
+    return this.#rota(kind, group).all.size;
   }
 
   add(connection: Connection, group: number): void {
     const rota = this.#rota(kindOf(connection), group);
-    const member = new Member(connection, group, this.#waker, (heated) => rota.heat(heated));
-    this.#members.set(connection, member);
-    rota.members.add(member);
-    rota.heat(member);
+    const polled = new Polled(connection, group, this.#waker, (heated) => rota.heat(heated));
+    this.#polled.set(connection, polled);
+    rota.all.add(polled);
+    rota.heat(polled);
   }
 
   remove(connection: Connection): void {
-    const member = this.#members.get(connection);
-    if (member === undefined) return;
-    this.#members.delete(connection);
-    const rota = this.#rota(member.kind, member.group);
-    rota.members.delete(member);
-    rota.drop(member);
-    member.leave();
+    const polled = this.#polled.get(connection);
+    if (polled === undefined) return;
+    this.#polled.delete(connection);
+    const rota = this.#rota(polled.kind, polled.group);
+    rota.all.delete(polled);
+    rota.drop(polled);
+    polled.leave();
+  }
+
+  /** It is polled with another group from here on. Throws ERR_OPTION when there is no such group. */
+  move(connection: Connection, group: number): void {
+    this.#rota(kindOf(connection), group);
+    this.remove(connection);
+    this.add(connection, group);
   }
 
   /** Visits those of one kind in one group that are hot, each once. True if something moved. */
-  visit(kind: GroupKind, group: number, visit: (member: Member) => boolean): boolean {
+  visit(kind: GroupKind, group: number, visit: (polled: Polled) => boolean): boolean {
     const rota = this.#rota(kind, group);
     this.#visits += rota.hot + 1;
     if (this.#visits >= VISITS_PER_TAKE) {
@@ -181,7 +198,7 @@ export class Members {
   }
 
   /** Looks at all of one kind that are hot. */
-  look(kind: GroupKind, look: (member: Member) => void): void {
+  look(kind: GroupKind, look: (polled: Polled) => void): void {
     for (const rota of this.#rotas[kind]) rota.look(look);
   }
 
@@ -189,14 +206,14 @@ export class Members {
    * Calls `look` for as many of the cold ones as are due, so that each has its turn once in `periodMs`: for what no bell
    * and no socket tells of, heartbeats and silence.
    */
-  sweep(now: number, periodMs: number, look: (member: Member) => void): void {
+  sweep(now: number, periodMs: number, look: (polled: Polled) => void): void {
     if (Number.isNaN(this.#sweptAt)) this.#sweptAt = now;
     const share = (now - this.#sweptAt) / periodMs;
-    let due = Math.min(this.#members.size, Math.floor(share * this.#members.size));
+    let due = Math.min(this.#polled.size, Math.floor(share * this.#polled.size));
     if (due === 0) return;
     this.#sweptAt = now;
     for (; due > 0; due--) {
-      this.#sweep ??= this.#members.values();
+      this.#sweep ??= this.#polled.values();
       const next = this.#sweep.next();
       if (next.done === true) this.#sweep = null;
       else if (!next.value.hot) look(next.value);
@@ -205,8 +222,8 @@ export class Members {
 
   /** Has all visited, where there are few. False where there are many. */
   rouse(): boolean {
-    if (this.#members.size > ROUSED) return false;
-    for (const member of this.#members.values()) member.stir();
+    if (this.#polled.size > ROUSED) return false;
+    for (const polled of this.#polled.values()) polled.stir();
     return true;
   }
 

@@ -1,0 +1,153 @@
+import { expect } from 'chai';
+import type { TcpshmError } from '../../lib/errors.js';
+import { GroupHost } from '../../lib/group/host.js';
+import type { GroupModule } from '../../lib/group/module.js';
+import { claim, discard, type Parcel, parcelOf } from '../../lib/group/parcel.js';
+import type { Connection } from '../../lib/index.js';
+import { native } from '../../lib/memory/native.js';
+import type { Scene } from '../peers/support.js';
+import { GroupScene, THREAD_WAYS } from './support.js';
+
+const SETTINGS = {
+  heartbeatIntervalMs: 3000,
+  connectionTimeoutMs: 10_000,
+  durability: 'process',
+  // It makes no doorbell, as it does not sleep here.
+  sharedDirectory: '/nowhere',
+} as const;
+
+/** A host in this thread, and what it has told. */
+function newHost(handlers: Partial<GroupModule> = {}): {
+  host: GroupHost;
+  told: string[];
+  parcels: Parcel[];
+} {
+  const told: string[] = [];
+  const parcels: Parcel[] = [];
+  const onMessage = (connection: Connection): void => connection.pop();
+  const host = new GroupHost(0, { onMessage, ...handlers }, SETTINGS, {
+    taken: (id) => told.push(`taken ${id}`),
+    passed(id, parcel) {
+      told.push(`passed ${id}`);
+      parcels.push(parcel);
+    },
+    left: (id, removed, error: TcpshmError | null) =>
+      told.push(`left ${id}${removed ? ', removed' : ''}${error === null ? '' : `: ${error.code}`}`),
+    failed: (error) => told.push(error.message),
+  });
+  return { host, told, parcels };
+}
+
+describe('the host of the connections of a group', () => {
+  let scene: Scene;
+  beforeEach(() => {
+    scene = new GroupScene();
+  });
+  afterEach(() => scene.end());
+
+  function parcelled(connection: Connection): Parcel {
+    const handover = connection.handOver(0);
+    if (handover === null) throw new Error('the connection stays');
+    expect(connection.state).to.equal('closed');
+    return parcelOf(handover);
+  }
+
+  for (const way of THREAD_WAYS) {
+    it(`goes on with a connection, passes it on, and so on, over ${way}`, async () => {
+      const { remote, local, client, serverEnded, clientEnded } = await scene.pair(way, {
+        onMessage: () => {},
+      });
+      local.send('one');
+      let parcel = parcelled(remote);
+      for (let id = 0; id < 5; id++) {
+        const { host, told, parcels } = newHost();
+        host.take(id, parcel);
+        expect(host.connections.map(({ remoteName, state }) => [remoteName, state])).to.deep.equal([
+          [client.name, 'connected'],
+        ]);
+        const [connection] = host.connections;
+        local.send(`message ${id}`);
+        await scene.until(() => {
+          host.poll(id);
+          return connection?.popped === id + 2;
+        }, 'the message');
+        host.pass(id);
+        host.poll(id);
+        expect(told).to.deep.equal([`taken ${id}`, `passed ${id}`]);
+        expect([host.connections, connection?.state]).to.deep.equal([[], 'closed']);
+        parcel = parcels[0] as Parcel;
+      }
+      expect([serverEnded, clientEnded]).to.deep.equal([[], []]);
+      discard(parcel);
+      await scene.until(() => clientEnded.length > 0, 'the end');
+      expect(clientEnded[0]?.reason).to.equal('peer ended');
+    });
+
+    it(`has told of the end of a link when it was asked to look, and not before, over ${way}`, async () => {
+      const ended: string[] = [];
+      const { host, told } = newHost({ onDisconnect: (_, reason) => ended.push(reason) });
+      const { remote, client } = await scene.pair(way);
+      host.take(7, parcelled(remote));
+      host.look(7, 0);
+      await client.close();
+      expect(told).to.deep.equal(['taken 7']);
+      await scene.until(() => {
+        host.look(7, 0);
+        return told.length > 1;
+      }, 'the end');
+      expect([told, ended]).to.deep.equal([['taken 7', 'left 7'], ['closed by peer']]);
+      host.look(7, 0);
+      host.pass(7);
+      host.poll(1);
+      expect(told).to.have.length(2);
+    });
+
+    it(`says so when a connection cannot be opened, and leaves nothing of it, over ${way}`, async () => {
+      const { host, told } = newHost();
+      const { remote, clientEnded } = await scene.pair(way);
+      const parcel = parcelled(remote);
+      const { handover } = parcel;
+      host.take(1, { ...parcel, handover: { ...handover, client: 'somebody-else' } });
+      expect(told).to.deep.equal(['left 1: ERR_SEGMENT']);
+      expect(host.connections).to.deep.equal([]);
+      discard(parcel);
+      await scene.until(() => clientEnded.length > 0, 'the end');
+      expect(clientEnded[0]?.reason).to.equal('peer ended');
+    });
+  }
+
+  it('tells that a session in memory was removed', async () => {
+    for (const remove of [true, false]) {
+      const { host, told } = newHost({
+        onConnection: (connection) => connection.close({ remove }),
+      });
+      const { remote, client, server } = await scene.pair('inproc');
+      host.take(1, parcelled(remote));
+      expect(told).to.deep.equal(['taken 1', `left 1${remove ? ', removed' : ''}`]);
+      await client.close();
+      await server.close();
+    }
+  });
+
+  it('closes all, and is closed itself', async () => {
+    const { host, told } = newHost();
+    const { remote, clientEnded } = await scene.pair('shm');
+    host.take(3, parcelled(remote));
+    host.close();
+    expect([host.closed, told]).to.deep.equal([true, ['taken 3', 'left 3']]);
+    await scene.until(() => clientEnded.length > 0, 'the end');
+    expect(clientEnded[0]?.reason).to.equal('closed by peer');
+  });
+
+  it('leaves a descriptor alone that somebody else has claimed', async () => {
+    const { remote } = await scene.pair('tcp native');
+    const parcel = parcelled(remote);
+    expect([claim(parcel), claim(parcel)]).to.deep.equal([true, false]);
+    discard(parcel);
+    const { link } = parcel.handover;
+    if (link.kind !== 'wire') throw new Error('it has none');
+    const wire = native().adopt(link.descriptor);
+    expect(wire.receive(new Uint8Array(1), 0, 1), 'open, and nothing to receive').to.equal(0);
+    wire.close();
+  });
+});

@@ -1,0 +1,170 @@
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type Connection, makeConnection } from '../../lib/connection.js';
+import { ConnectionWriter } from '../../lib/index.js';
+import { segmentFileName } from '../../lib/session/names.js';
+import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
+import type { OpenSegment } from '../../lib/store/openSegment.js';
+import { Scene } from '../peers/support.js';
+import { expectCode } from '../support/failure.js';
+import { silence } from '../support/silence.js';
+import { CAPACITY, gather } from './channel.js';
+
+const TIMEOUT_MS = 60_000;
+
+describe('writers of a connection whose session moves to a fresh file', () => {
+  let scene: Scene;
+  let path: string;
+  let alice: Connection;
+  let bob: Connection;
+  const made: Connection[] = [];
+
+  beforeEach(() => {
+    scene = new Scene();
+    path = join(scene.folders.sharedDirectory, segmentFileName('alice', 'bob'));
+    const identity = {
+      client: 'alice',
+      server: 'bob',
+      sessionId: '0123456789abcdef',
+      bootId: '',
+      clientToServer: CAPACITY,
+      serverToClient: CAPACITY,
+      journal: false,
+    };
+    bob = connection(createSegmentFile(path, 'server', identity, { timeoutMs: TIMEOUT_MS }));
+    alice = open('client');
+  });
+  afterEach(async () => {
+    for (const connection of made.splice(0)) connection.close();
+    await scene.end();
+  });
+
+  function connection(open: OpenSegment | null): Connection {
+    const connection = makeConnection(open as OpenSegment, 'shm', () => {});
+    made.push(connection);
+    return connection;
+  }
+
+  function open(role: 'client' | 'server'): Connection {
+    return connection(openSegmentFile(path, role, {}, { timeoutMs: TIMEOUT_MS }));
+  }
+
+  /** Another process takes alice's place, and moves the session for it. */
+  function takeOver(): void {
+    silence(alice.open, TIMEOUT_MS);
+    alice = open('client');
+  }
+
+  /** Does something once, right before the n-th next call of a method of bob's connection. */
+  function rightBefore(method: 'alloc' | 'push' | 'pushMore' | 'publish', n: number, act: () => void): void {
+    const real = bob[method].bind(bob) as (...args: unknown[]) => unknown;
+    let calls = 0;
+    Object.defineProperty(bob, method, {
+      configurable: true,
+      value: (...args: unknown[]) => {
+        if (++calls === n) act();
+        return real(...args);
+      },
+    });
+  }
+
+  function receive(): string[] {
+    const texts: string[] = [];
+    for (let message = alice.front(); message !== null; message = alice.front()) {
+      texts.push(message.text());
+      alice.pop();
+    }
+    return texts;
+  }
+
+  it('go on there, and notice nothing', () => {
+    const writer = ConnectionWriter.open(bob.writer());
+    for (let n = 0; n < 10; n++) {
+      writer.send(`${n}`);
+      takeOver();
+      gather(writer, ['a', 'b']);
+      writer.publish();
+      bob.drainWriters();
+      expect(receive()).to.deep.equal([`${n}`, 'a', 'b']);
+    }
+    expect(bob.pushed).to.equal(30);
+    writer.close();
+  });
+
+  const places = [
+    ['alloc', 1],
+    ['push', 1],
+    ['alloc', 2],
+    ['pushMore', 1],
+    ['alloc', 3],
+    ['pushMore', 3],
+    ['alloc', 4],
+    ['publish', 1],
+    ['alloc', 5],
+    ['push', 2],
+  ] as const;
+  for (const [method, n] of places) {
+    it(`lose and repeat nothing and tear no batch when it moves before ${method} ${n} of a poll`, () => {
+      const writer = ConnectionWriter.open(bob.writer());
+      writer.send('first');
+      gather(writer, ['a', 'b', 'c']);
+      writer.publish();
+      writer.send('last');
+      let seen: string[] = [];
+      let moved = false;
+      rightBefore(method, n, () => {
+        takeOver();
+        moved = true;
+        seen = receive();
+      });
+      bob.drainWriters();
+      expect(moved).to.equal(true);
+      const all = ['first', 'a', 'b', 'c', 'last'];
+      seen.push(...receive());
+      // Whole batches only, whatever was moved by then.
+      expect([0, 1, 4, 5]).to.include(seen.length);
+      expect(seen).to.deep.equal(all.slice(0, seen.length));
+      bob.drainWriters();
+      seen.push(...receive());
+      expect(seen).to.deep.equal(all);
+      expect([bob.pushed, writer.pushed]).to.deep.equal([5, 5]);
+      writer.close();
+    });
+  }
+
+  it('are closed with it when another process has taken over its own side', () => {
+    const writer = ConnectionWriter.open(bob.writer());
+    writer.send('before');
+    bob.drainWriters();
+    silence(bob.open, TIMEOUT_MS);
+    const successor = open('server');
+    writer.send('to nobody');
+    expect(bob.drainWriters()).to.equal(false);
+    expect(bob.pollLink(0)).to.equal(false);
+    bob.disconnect({}, () => {});
+    expect([bob.state, successor.pushed]).to.deep.equal(['closed', 1]);
+    expectCode(() => writer.send('too late'), 'ERR_CLOSED');
+    expect(receive()).to.deep.equal(['before']);
+  });
+
+  for (const [method, n] of places) {
+    it(`are closed with it when that is taken over before ${method} ${n} of a poll: nothing of a torn batch is seen`, () => {
+      const writer = ConnectionWriter.open(bob.writer());
+      writer.send('first');
+      const batch = ['a', 'b', 'c'].map((text) => text.repeat(300));
+      gather(writer, batch);
+      writer.publish();
+      writer.send('last');
+      rightBefore(method, n, () => {
+        silence(bob.open, TIMEOUT_MS);
+        open('server');
+      });
+      expectCode(() => bob.drainWriters(), 'ERR_FENCED');
+      expect(bob.state).to.equal('closed');
+      expectCode(() => writer.send('too late'), 'ERR_CLOSED');
+      const seen = receive();
+      expect([0, 1, 4]).to.include(seen.length);
+      expect(seen).to.deep.equal(['first', ...batch].slice(0, seen.length));
+    });
+  }
+});
