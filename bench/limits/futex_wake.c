@@ -7,8 +7,9 @@
 //   there = i, wake B ──► [ there ] ──►  asleep until there is i
 //   asleep until back is i ◄── [ back ] ◄── back = i, wake A
 //
-// Before each message A waits, polling the clock, so that both have been asleep for a while, as those are who are
-// compared with this; that wait is not counted. Without it B may be woken while it is about to fall asleep.
+// Before each message A waits, polling the clock, so that both have been asleep for a while, as those are who
+// are compared with this; that wait is not counted. Without it B may be woken while it is about to fall
+// asleep.
 //
 // Between processes it takes the same: only the address is looked up in another way.
 

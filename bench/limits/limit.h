@@ -92,8 +92,8 @@ static inline int64_t pause_ns(int64_t least) {
   return now - start;
 }
 
-// Makes `round_trips` round trips, of which the first has the sequence number `from`. Returns the nanoseconds of
-// them that do not count.
+// Makes `round_trips` round trips, of which the first has the sequence number `from`. Returns the nanoseconds
+// of them that do not count.
 typedef int64_t (*Batch)(void* state, int64_t from, int64_t round_trips);
 
 // Runs the plan and prints {"batch":…,"samplesNs":[…]}, one sample per batch: its mean round trip.
