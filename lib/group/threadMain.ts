@@ -34,6 +34,7 @@ export async function runGroup(work: GroupWork): Promise<void> {
   try {
     const module = await start(work, stop.signal);
     host = new GroupHost(work.group, module, work.settings, teller(line));
+    host.waker.prepare();
     line.post({ kind: 'started' });
     await drive(polled(host, line), { signal: stop.signal });
     host.close();

@@ -87,6 +87,11 @@ export class Waker {
     return { path: this.#bell.path, token };
   }
 
+  /** Makes what it will sleep with now, rather than with its first sleep: for a thread that will, and may die at any time. */
+  prepare(): void {
+    if (this.hears) this.bellFor(BELL_TOKEN);
+  }
+
   /** From here on one event of the descriptor stirs the sleeper. `known` tells whether it was listened to before. */
   listen(fd: number, token: number, interest: number, known: boolean): void {
     if (known) this.#epoll?.modify(fd, token, interest | ONCE);
