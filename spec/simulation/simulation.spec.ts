@@ -52,7 +52,6 @@ describe('the core of both sides, simulated', function () {
       'server dies',
       'client goes on in another thread',
       'server goes on in another thread',
-      'server goes on in another thread, after its end',
       '   client is held up',
       'client: alloc(#): full',
       'server: timed out',
