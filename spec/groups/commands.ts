@@ -35,7 +35,10 @@ const COMMANDS: Readonly<Record<string, (connection: Connection) => void>> = {
   },
   close: (connection) => connection.close(),
   remove: (connection) => connection.close({ remove: true }),
-  claim: (connection) => connection.alloc(8)?.setText('claimed!'),
+  claim(connection) {
+    connection.send('claiming');
+    connection.alloc(8)?.setText('claimed!');
+  },
   push: (connection) => connection.push(),
   block(connection) {
     connection.send('blocking');

@@ -178,9 +178,7 @@ describe('the thread of a group that ends by itself', () => {
     const address = await scene.address(server, 'shm');
     const caller = await scene.caller('shm', address, { reconnect: RECONNECT });
     const { name } = caller.client;
-    caller.connection.send('claim');
-    await caller.ask('one');
-    caller.connection.send('claim');
+    await scene.claim(caller);
     const from = server.move(name, 1).catch((error: unknown) => error);
     await die('exit', 'shm', address);
     expectError(await scene.settled(from, 'the move'), 'ERR_WORKER');

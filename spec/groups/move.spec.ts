@@ -89,9 +89,7 @@ describe('a connection that is moved to another group', () => {
   it('waits while a message is allocated, which is not lost', async () => {
     const server = scene.groupServer();
     const caller = await scene.caller('shm', await scene.address(server, 'shm'));
-    caller.connection.send('claim');
-    await caller.ask('one');
-    caller.connection.send('claim');
+    await scene.claim(caller);
     let moved = false;
     const moving = server.move(caller.client.name, 1).then(() => {
       moved = true;
@@ -158,9 +156,7 @@ describe('a connection that is moved to another group', () => {
       expect(codes.filter((code) => code !== 'moved' && code !== 'ERR_NOT_CONNECTED')).to.deep.equal([]);
       // One that waits, as the handlers have a message allocated, is told for certain.
       const caller = await scene.caller(way, address, { name: newName('ending') });
-      caller.connection.send('claim');
-      await caller.ask('two');
-      caller.connection.send('claim');
+      await scene.claim(caller);
       const refused = server.move(caller.client.name, 1).catch((error: unknown) => error);
       for (let turn = 0; turn < 50; turn++) await scene.turn();
       await caller.client.close();

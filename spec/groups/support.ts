@@ -82,20 +82,19 @@ export class GroupScene extends Scene {
     return { client, connection, ask, ended, again };
   }
 
-  /** Lets the thread of a caller stand still for a while, and nothing but that: it does so when this resolves. */
-  async block({ connection }: Caller): Promise<void> {
-    connection.send('block');
-    await this.until(() => connection.front() !== null, 'the thread to stand still');
-    expect(connection.front()?.text()).to.equal('blocking');
-    connection.pop();
+  /** Lets the thread of a caller stand still for a while: it does so when this resolves. */
+  block(caller: Caller): Promise<void> {
+    return this.#told(caller, 'block', 'blocking');
   }
 
-  /** Lets the thread of a caller hang. */
-  async hang({ connection }: Caller): Promise<void> {
-    connection.send('hang');
-    await this.until(() => connection.front() !== null, 'the thread to hang');
-    expect(connection.front()?.text()).to.equal('hanging');
-    connection.pop();
+  /** Lets it stand still for ever. */
+  hang(caller: Caller): Promise<void> {
+    return this.#told(caller, 'hang', 'hanging');
+  }
+
+  /** Lets it allocate a message for the caller, which is pushed when it is told to 'push'. */
+  claim(caller: Caller): Promise<void> {
+    return this.#told(caller, 'claim', 'claiming');
   }
 
   /** One that exchanges so many messages in each direction with the handlers. */
@@ -121,5 +120,13 @@ export class GroupScene extends Scene {
   /** The group that a client is in, as its server knows it; -1 for none. */
   groupOf(server: Server, { client }: Caller): number {
     return server.members.find(({ remoteName }) => remoteName === client.name)?.group ?? -1;
+  }
+
+  /** Sends a command, and waits until the thread has told that it is at it. */
+  async #told({ connection }: Caller, command: string, answer: string): Promise<void> {
+    connection.send(command);
+    await this.until(() => connection.front() !== null, `the thread to be ${answer}`);
+    expect(connection.front()?.text()).to.equal(answer);
+    connection.pop();
   }
 }
