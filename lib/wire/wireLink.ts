@@ -119,7 +119,7 @@ export class WireLink implements Link, FrameSink {
       if (count > 0) {
         this.#liveness.received(now);
       } else if (count < 0) {
-        if (this.#failure === null) this.#end('peer ended', null);
+        if (this.#failure === null || this.#replication === null) this.#end('peer ended', null);
         else this.#end('network failed', this.#failure);
         return;
       } else {
@@ -134,6 +134,9 @@ export class WireLink implements Link, FrameSink {
       if (this.#send(health === 'heartbeat due')) this.#liveness.sent(now);
     } catch (cause) {
       if (cause instanceof TcpshmError) this.#end('protocol violated', cause);
+      // Beside shared memory the peer is on this host: its kernel resets the socket of a process that has not read all.
+      else if (this.#replication === null && (cause as { code?: unknown }).code === 'ECONNRESET')
+        this.#end('peer ended', null);
       else this.#end('network failed', brokenWire(this.#wire, cause));
     }
   }
