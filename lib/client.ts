@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
+import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
@@ -6,7 +6,8 @@ import { patienceFor } from './login/patience.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from './poll/polled.js';
+import { PolledSet } from './poll/polledSet.js';
+import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
 import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
 import type { Transport, Welcome } from './session/loginMessages.js';
@@ -68,8 +69,9 @@ export class Client implements Pollable {
   /** The one that is connected. */
   #current: Connection | null = null;
   readonly #waker: Waker;
-  /** The same, as one that is polled or sleeps: from login to end. */
-  #polled: Polled | null = null;
+  /** The same, from login to end. */
+  readonly #polled: PolledSet;
+  readonly #service: Service;
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
@@ -92,6 +94,14 @@ export class Client implements Pollable {
     this.#sessions = new Sessions(this.#settings, 'client');
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
+    this.#polled = new PolledSet({}, this.#waker, options.onMessage !== undefined);
+    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+      onMessage: options.onMessage,
+      ended: (connection) => this.#disconnect(connection),
+      threw: (_, error) => {
+        throw error;
+      },
+    });
   }
 
   get closed(): boolean {
@@ -123,7 +133,7 @@ export class Client implements Pollable {
         this.#throwIfClosed();
       }
       // The last link may have ended without anyone having looked since.
-      if (this.#current?.attached) this.#disconnect(this.#current);
+      if (this.#current?.side.attached) this.#disconnect(this.#current);
       const connection = await this.#open(target, null);
       this.#throwIfClosed();
       return connection;
@@ -146,15 +156,10 @@ export class Client implements Pollable {
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#report();
-    const connection = this.#current;
-    const cold = this.#polled?.hot === false;
-    if (connection !== null && (connection.transport !== 'tcp' || cold)) {
-      const alive = connection.pollLink(now);
-      // What has come over the link of one that sleeps is for the next poll.
-      if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#polled?.stir();
-      if (!alive) this.#disconnect(connection);
-    }
-    for (const other of this.#connections.values()) if (other !== connection) other.drainWriters();
+    this.#service.control(now);
+    if (this.#closed) return;
+    // Those that are connected do that with their messages.
+    for (const { side } of this.#connections.values()) if (!side.attached) side.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
     if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
   }
@@ -162,26 +167,16 @@ export class Client implements Pollable {
   /** Serves a connection over tcp: receives, hands out messages, sends. True if anything moved. */
   pollTcp(now: number = performance.now()): boolean {
     this.#throwIfClosed();
-    const connection = this.#current;
-    if (connection === null || connection.transport !== 'tcp' || !this.#isHot()) return false;
-    const drained = connection.drainWriters();
-    const alive = connection.pollLink(now);
-    this.#deliver(connection);
-    if (alive) return connection.takeMoved() || drained;
-    this.#disconnect(connection);
-    // The delay counts from here.
+    const moved = this.#service.tcp(now, 0);
+    // If the connection has ended, the delay counts from here.
     this.#backoff?.due(now);
-    return true;
+    return moved;
   }
 
   /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. True if any moved. */
   pollShm(): boolean {
     this.#throwIfClosed();
-    const connection = this.#current;
-    if (connection === null || connection.transport === 'tcp' || !this.#isHot()) return false;
-    const drained = connection.drainWriters();
-    this.#deliver(connection);
-    return connection.takeMoved() || drained;
+    return this.#service.shm(0);
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */
@@ -193,16 +188,12 @@ export class Client implements Pollable {
 
   /** @internal */
   rouse(): boolean {
-    this.#polled?.stir();
-    return true;
+    return this.#polled.rouse();
   }
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    const rest = this.#polled?.cool(this.#options.onMessage !== undefined) ?? 'cold';
-    if (rest === 'stirring') return 0;
-    const busy = rest === 'restless' || this.#attempt !== null;
-    return busy ? RESTLESS_MS : this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    return this.#service.park(this.#attempt !== null);
   }
 
   /** @internal */
@@ -212,7 +203,7 @@ export class Client implements Pollable {
 
   /** @internal Whether `run` keeps the process alive while it sleeps. */
   get alive(): boolean {
-    return this.#current === null || this.#current.refed;
+    return this.#current === null || this.#current.side.refed;
   }
 
   /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
@@ -230,7 +221,7 @@ export class Client implements Pollable {
     this.#closed = true;
     const trying = this.#stopTrying();
     for (const connection of [...this.#connections.values()]) {
-      connection.abandonLogin();
+      connection.side.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
@@ -282,8 +273,7 @@ export class Client implements Pollable {
         const connection = this.#acting(() => attempt.poll());
         if (connection !== null) {
           this.#current = connection;
-          this.#polled?.leave();
-          this.#polled = new Polled(connection, 0, this.#waker, () => {});
+          this.#polled.add(connection, 0);
           this.#waker.wake();
           this.#target = target;
           if (again !== null) again.result = connection;
@@ -377,43 +367,17 @@ export class Client implements Pollable {
     });
   }
 
-  /** One that sleeps, and is polled nevertheless, is asked for. */
-  #isHot(): boolean {
-    const polled = this.#polled;
-    if (polled === null || polled.hot) return true;
-    this.#waker.take();
-    return polled.hot;
-  }
-
-  #leave(connection: Connection): void {
-    if (this.#polled?.connection !== connection) return;
-    this.#polled.leave();
-    this.#polled = null;
-  }
-
-  #deliver(connection: Connection): void {
-    const { onMessage } = this.#options;
-    if (onMessage === undefined || connection.state === 'closed') return;
-    try {
-      connection.deliver(onMessage, MESSAGES_PER_POLL);
-    } catch (error) {
-      // What the peer wrote into the ring is its fault; what a handler throws is the caller's to see.
-      if (connection.violation === null || connection.violation !== error) throw error;
-      this.#disconnect(connection);
-    }
-  }
-
   #renew(): void {
     for (const connection of [...this.#connections.values()]) {
-      if (!connection.renew()) this.#disconnect(connection);
+      if (!connection.side.renew()) this.#disconnect(connection);
     }
   }
 
   /** A session that is open here, in the file where it is now. Throws ERR_FENCED, ERR_ALREADY_CONNECTED. */
   #known(key: string): Connection | null {
     const connection = this.#connections.get(key) ?? null;
-    if (connection === null || connection.follow()) return connection;
-    const { fence, open } = connection;
+    if (connection === null || connection.side.ends.follow()) return connection;
+    const { fence, open } = connection.side.ends;
     if (fence === null) {
       throw new TcpshmError(
         'ERR_ALREADY_CONNECTED',
@@ -425,12 +389,12 @@ export class Client implements Pollable {
   }
 
   #disconnect(connection: Connection): void {
-    if (!connection.attached) return;
+    if (!connection.side.attached) return;
     // That it was made comes before that it has ended. The handler may close it.
     this.#report();
-    if (!connection.attached) return;
+    if (!connection.side.attached) return;
     const { onMessage } = this.#options;
-    connection.disconnect(
+    connection.side.disconnect(
       {
         ...(onMessage && { onMessage }),
         onDisconnect: (ended, reason, error) => {
@@ -445,14 +409,14 @@ export class Client implements Pollable {
           this.#options.onDisconnect?.(ended, reason, error);
         },
       },
-      () => this.#leave(connection),
+      () => this.#polled.remove(connection),
     );
   }
 
   #forget(connection: Connection): void {
     for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
     if (this.#current !== connection) return;
-    this.#leave(connection);
+    this.#polled.remove(connection);
     this.#current = null;
     if (!this.#loginActs) this.#stopTrying();
   }

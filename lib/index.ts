@@ -1,6 +1,7 @@
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
 export { Client, type ClientOptions, type ReconnectAttempt } from './client.js';
-export { Connection, type ConnectionHandlers, type ConnectionState } from './connection.js';
+export { Connection, type ConnectionHandlers } from './connection/connection.js';
+export type { ConnectionState, SideHandlers } from './connection/side.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';
 export type { GroupMember } from './group/roster.js';

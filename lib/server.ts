@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
+import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
 import { TcpshmError } from './errors.js';
 import type { GroupMember } from './group/roster.js';
 import { groupThreadSettings } from './group/settings.js';
@@ -16,8 +16,9 @@ import {
   peerSettings,
 } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { kindOf, type Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from './poll/polled.js';
+import { kindOf, type Polled } from './poll/polled.js';
 import { type GroupOptions, PolledSet } from './poll/polledSet.js';
+import { Service } from './poll/service.js';
 import { READABLE, Waker } from './poll/waker.js';
 import type { Agreement } from './session/agreement.js';
 import { type Reject, TRANSPORTS, type Transport } from './session/loginMessages.js';
@@ -74,6 +75,7 @@ export class Server implements Pollable {
   readonly #settings: PeerSettings;
   readonly #waker: Waker;
   readonly #polled: PolledSet;
+  readonly #service: Service;
   readonly #maxConnections: number;
   /** Where groups have threads of their own. */
   readonly #threads: GroupThreads | null;
@@ -106,6 +108,13 @@ export class Server implements Pollable {
     this.#settings = peerSettings(options);
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
+    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+      onMessage: options.onMessage,
+      ended: (connection) => this.#disconnect(connection),
+      threw: (_, error) => {
+        throw error;
+      },
+    });
     this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
     const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
     this.#threads =
@@ -131,7 +140,7 @@ export class Server implements Pollable {
           try {
             this.#options.onSequenceMismatch?.(connection, numbers);
           } finally {
-            connection.abandonLogin();
+            connection.side.abandonLogin();
           }
         });
       },
@@ -153,7 +162,7 @@ export class Server implements Pollable {
    * the threads of groups have.
    */
   get connections(): readonly Connection[] {
-    return [...this.#connections.values()].filter(({ kept }) => kept);
+    return [...this.#connections.values()].filter(({ side }) => side.kept);
   }
 
   /** Who is connected, in which group: also in their threads, as far as those have told. */
@@ -213,17 +222,17 @@ export class Server implements Pollable {
     this.#threads?.poll(now);
     this.#step();
     this.#reception.poll(now, this.#step);
-    this.#polled.look('shm', this.#watchLink);
-    this.#polled.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
+    this.#service.control(now);
+    if (this.#closed) return;
     this.#drainUnattached();
-    if (!this.#closed && this.#renewal.due(now)) this.#renew();
+    if (this.#renewal.due(now)) this.#renew();
   }
 
   /** Serves the connections over tcp of a group: receives, hands out messages, sends. True if anything moved. */
   pollTcp(now: number = performance.now(), group = 0): boolean {
     this.#throwIfClosed();
     this.#now = now;
-    return this.#polled.visit('tcp', group, this.#serveTcp);
+    return this.#service.tcp(now, group);
   }
 
   /**
@@ -232,7 +241,7 @@ export class Server implements Pollable {
    */
   pollShm(group = 0): boolean {
     this.#throwIfClosed();
-    return this.#polled.visit('shm', group, this.#serveShm);
+    return this.#service.shm(group);
   }
 
   /** All groups, once: what `run` calls in its inner loop. True if anything moved. */
@@ -255,14 +264,14 @@ export class Server implements Pollable {
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
-    const rest = this.#polled.settle();
-    if (rest === 'stirring' || this.#tidings.length > 0) return 0;
-    if (rest === 'restless' || this.#reception.busy || this.#threads?.restless) return RESTLESS_MS;
-    const sweepMs = this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    const busy = this.#reception.busy || this.#threads?.restless === true;
+    const restMs = this.#service.park(busy);
+    if (this.#tidings.length > 0) return 0;
+    if (busy || restMs === 0) return restMs;
     const retryMs = this.#reception.retryMs(now);
-    if (retryMs > 0) return Math.min(retryMs, sweepMs);
+    if (retryMs > 0) return Math.min(retryMs, restMs);
     for (const listen of this.#unheard.splice(0)) listen();
-    return this.#knocks ? Math.min(KNOCK_MS, sweepMs) : sweepMs;
+    return this.#knocks ? Math.min(KNOCK_MS, restMs) : restMs;
   }
 
   /** @internal */
@@ -272,7 +281,7 @@ export class Server implements Pollable {
 
   /** @internal Whether `run` keeps the process alive while it sleeps. */
   get alive(): boolean {
-    return this.#keepsAlive || [...this.#polled].some(({ connection }) => connection.refed);
+    return this.#keepsAlive || [...this.#polled].some(({ connection }) => connection.side.refed);
   }
 
   /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
@@ -323,7 +332,7 @@ export class Server implements Pollable {
     this.#closed = true;
     const left = this.#reception.close();
     for (const connection of [...this.#connections.values()]) {
-      connection.abandonLogin();
+      connection.side.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
@@ -458,7 +467,7 @@ export class Server implements Pollable {
     }
     for (const { connection } of this.#polledOf(client)) {
       // The old link may have ended without anyone having looked since.
-      if (connection.pollLink(this.#now)) {
+      if (connection.side.pollLink(this.#now)) {
         throw this.#already(
           `the client '${client}' is connected to '${this.name}' already, over ${connection.transport}`,
         );
@@ -471,13 +480,13 @@ export class Server implements Pollable {
     this.#throwIfClosed();
     const key = sessionKey(client, agreement.transport);
     let known = this.#known(key);
-    if (known !== undefined && agreement.transport === 'shm' && known.open.lost) {
+    if (known !== undefined && agreement.transport === 'shm' && known.side.ends.open.lost) {
       // The client has removed the session, or somebody the file: no client could find it any more.
       known.close();
       known = undefined;
     }
     if (known !== undefined) {
-      checkCapacities(known.open, agreement);
+      checkCapacities(known.side.ends.open, agreement);
       return known;
     }
     const found = this.#sessions.find(agreement.transport, client, this.name);
@@ -496,18 +505,20 @@ export class Server implements Pollable {
   /** A session that is open here, in the file where it is now. One that is another process's by now is given up. */
   #known(key: string): Connection | undefined {
     const connection = this.#connections.get(key);
-    if (connection === undefined || connection.follow()) return connection;
-    if (connection.fence === null) throw this.#already(`${connection.open.where} is moving to a fresh file`);
+    if (connection === undefined || connection.side.ends.follow()) return connection;
+    if (connection.side.ends.fence === null)
+      throw this.#already(`${connection.side.ends.open.where} is moving to a fresh file`);
     const onDisconnect: ConnectionHandlers['onDisconnect'] = (...ended) => {
       this.#tidings.push(() => this.#options.onDisconnect?.(...ended));
     };
-    connection.disconnect({ onDisconnect }, () => this.#polled.remove(connection));
+    connection.side.disconnect({ onDisconnect }, () => this.#polled.remove(connection));
     return undefined;
   }
 
   #renew(): void {
     for (const connection of this.connections) {
-      if (!connection.renew()) connection.disconnect(this.#options, () => this.#polled.remove(connection));
+      if (!connection.side.renew())
+        connection.side.disconnect(this.#options, () => this.#polled.remove(connection));
     }
   }
 
@@ -519,7 +530,7 @@ export class Server implements Pollable {
       this.#tidings.push(() => {
         throw error;
       });
-      if (!connection.attached) return;
+      if (!connection.side.attached) return;
       throw this.#already(
         `the last connection of '${connection.remoteName}' to '${this.name}' has not come to its end yet`,
       );
@@ -543,33 +554,6 @@ export class Server implements Pollable {
     });
   }
 
-  readonly #serveTcp = ({ connection }: Polled): boolean => {
-    const drained = connection.drainWriters();
-    const alive = connection.pollLink(this.#now);
-    this.#deliver(connection);
-    if (!alive) this.#disconnect(connection);
-    return connection.takeMoved() || drained;
-  };
-
-  readonly #serveShm = ({ connection }: Polled): boolean => {
-    const drained = connection.drainWriters();
-    this.#deliver(connection);
-    return connection.takeMoved() || drained;
-  };
-
-  readonly #watchLink = ({ connection }: Polled): void => {
-    if (!this.#closed && !connection.pollLink(this.#now)) this.#disconnect(connection);
-  };
-
-  /** Keeps up the link of a connection that is not visited: what came over it meanwhile is for a visit. */
-  readonly #watchCold = (polled: Polled): void => {
-    const { connection } = polled;
-    if (this.#closed) return;
-    const alive = connection.pollLink(this.#now);
-    if (!alive || connection.takeMoved() || connection.sending) polled.stir();
-    if (!alive && polled.kind === 'shm') this.#disconnect(connection);
-  };
-
   /** Moves what writers have pushed where nobody is connected, for some of those at a time. */
   #drainUnattached(): void {
     for (let i = 0; i < UNATTACHED_AT_ONCE; i++) {
@@ -580,7 +564,7 @@ export class Server implements Pollable {
         return;
       }
       // Those that are connected do that with their messages.
-      if (!next.value.attached) next.value.drainWriters();
+      if (!next.value.side.attached) next.value.side.drainWriters();
     }
   }
 
@@ -592,22 +576,9 @@ export class Server implements Pollable {
     });
   }
 
-  #deliver(connection: Connection): void {
-    const { onMessage } = this.#options;
-    if (onMessage === undefined || connection.state === 'closed') return;
-    try {
-      connection.deliver(onMessage, MESSAGES_PER_POLL);
-    } catch (error) {
-      // What a peer wrote into a ring is its fault, whoever met it; what a handler throws is the caller's to see.
-      const culprit = [...this.#polled].find((member) => member.connection.violation === error);
-      if (culprit === undefined || error === null) throw error;
-      this.#disconnect(culprit.connection);
-    }
-  }
-
   #disconnect(connection: Connection): void {
-    if (this.#polled.find(connection) === undefined || !connection.attached) return;
-    connection.disconnect(this.#options, () => this.#polled.remove(connection));
+    if (this.#polled.find(connection) === undefined || !connection.side.attached) return;
+    connection.side.disconnect(this.#options, () => this.#polled.remove(connection));
   }
 
   #forget(connection: Connection): void {

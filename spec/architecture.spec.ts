@@ -15,7 +15,7 @@ const LAYERS = [
   ['store', 'wire'],
   ['writer'],
   ['options.ts'],
-  ['connection.ts'],
+  ['connection'],
   ['login', 'poll'],
   ['group'],
   ['channel.ts', 'client.ts', 'server.ts'],

@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { Inquiry } from '../login/serverLogin.js';
 import type { Transport } from '../session/loginMessages.js';
@@ -206,14 +206,14 @@ export class GroupThreads {
     }
     try {
       if (!this.#thread(entry.group).up) throw threadless(entry.remoteName, entry.group);
-      const handover = connection.handOver(now);
+      const handover = connection.side.handOver(now);
       if (handover !== null) {
         this.#send(entry, parcelOf(handover));
         return true;
       }
       // Else its session is on its way to a fresh file.
-      if (connection.fence === null) return false;
-      throw connection.fence;
+      if (connection.side.ends.fence === null) return false;
+      throw connection.side.ends.fence;
     } catch (error) {
       this.#lose(entry, error);
     }

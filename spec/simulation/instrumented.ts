@@ -26,7 +26,7 @@ const SMALL_FRAMES: Change = {
 
 /** What the simulation runs of lib: a copy with points (crash.ts) before all stores. */
 export interface Lib {
-  readonly Connection: typeof import('../../lib/connection.js').Connection;
+  readonly Connection: typeof import('../../lib/connection/connection.js').Connection;
   readonly ClientLogin: typeof import('../../lib/login/clientLogin.js').ClientLogin;
   readonly Reception: typeof import('../../lib/login/reception.js').Reception;
   readonly TcpshmError: typeof import('../../lib/errors.js').TcpshmError;
