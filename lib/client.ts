@@ -3,13 +3,14 @@ import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
 import { patienceFor } from './login/patience.js';
+import { type Attempt, type ReconnectAttempt, Reconnection } from './login/reconnection.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
 import { PolledSet } from './poll/polledSet.js';
 import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
-import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
+import { type BackoffOptions, backoffSettings } from './session/backoff.js';
 import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
@@ -32,29 +33,6 @@ export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   onReconnect?(attempt: ReconnectAttempt): void;
 }
 
-/** What became of an attempt to connect again. The first after the end of a connection has the number 1. */
-export type ReconnectAttempt =
-  | { readonly outcome: 'connected'; readonly number: number; readonly connection: Connection }
-  /** The next attempt comes after this delay, from this call on. */
-  | {
-      readonly outcome: 'failed';
-      readonly number: number;
-      readonly error: TcpshmError;
-      readonly delayMs: number;
-    }
-  /** There will be no next one: the error does not pass by itself, or this was the last attempt that is allowed. */
-  | { readonly outcome: 'given up'; readonly number: number; readonly error: TcpshmError };
-
-/** An attempt to connect again: under way, or over and not reported yet. */
-interface Attempt {
-  readonly number: number;
-  result: Connection | TcpshmError | null;
-  /** What onSequenceMismatch threw, to be thrown by the next poll. */
-  readonly thrown: unknown[];
-  stopped: boolean;
-  done: Promise<void>;
-}
-
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
  * {@link Server} does. Belongs to one thread.
@@ -75,12 +53,7 @@ export class Client implements Pollable {
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
-  readonly #backoffSettings: BackoffSettings | null;
-  /** What to connect to again when the connection ends. */
-  #target: Target | null = null;
-  /** Set from the end of a connection until there is one again, or it was given up. */
-  #backoff: Backoff | null = null;
-  #attempt: Attempt | null = null;
+  readonly #reconnection: Reconnection;
   /** Whether it is a login that closes a connection now, to replace it, and not the user. */
   #loginActs = false;
 
@@ -90,7 +63,11 @@ export class Client implements Pollable {
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
-    this.#backoffSettings = backoffSettings(options.reconnect);
+    this.#reconnection = new Reconnection(
+      backoffSettings(options.reconnect),
+      (target, attempt) => this.#open(target, attempt),
+      (attempt) => options.onReconnect?.(attempt),
+    );
     this.#sessions = new Sessions(this.#settings, 'client');
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
@@ -127,7 +104,7 @@ export class Client implements Pollable {
     if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
     this.#connecting = true;
     try {
-      const trying = this.#stopTrying();
+      const trying = this.#reconnection.stop();
       if (trying !== null) {
         await trying;
         this.#throwIfClosed();
@@ -155,21 +132,20 @@ export class Client implements Pollable {
    */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
-    this.#report();
+    this.#reconnection.report();
     this.#service.control(now);
     if (this.#closed) return;
     // Those that are connected do that with their messages.
     for (const { side } of this.#connections.values()) if (!side.attached) side.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
-    if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
+    this.#reconnection.poll(now);
   }
 
   /** Serves a connection over tcp: receives, hands out messages, sends. True if anything moved. */
   pollTcp(now: number = performance.now()): boolean {
     this.#throwIfClosed();
     const moved = this.#service.tcp(now, 0);
-    // If the connection has ended, the delay counts from here.
-    this.#backoff?.due(now);
+    this.#reconnection.look(now);
     return moved;
   }
 
@@ -193,7 +169,7 @@ export class Client implements Pollable {
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    return this.#service.park(this.#attempt !== null);
+    return this.#service.park(this.#reconnection.trying);
   }
 
   /** @internal */
@@ -219,7 +195,7 @@ export class Client implements Pollable {
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const trying = this.#stopTrying();
+    const trying = this.#reconnection.stop();
     for (const connection of [...this.#connections.values()]) {
       connection.side.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
@@ -275,8 +251,7 @@ export class Client implements Pollable {
           this.#current = connection;
           this.#polled.add(connection, 0);
           this.#waker.wake();
-          this.#target = target;
-          if (again !== null) again.result = connection;
+          this.#reconnection.connected(target, connection, again);
           return connection;
         }
         await patience.pause();
@@ -304,60 +279,6 @@ export class Client implements Pollable {
     } finally {
       this.#loginActs = false;
     }
-  }
-
-  #tryAgain(): void {
-    const attempt: Attempt = {
-      number: (this.#backoff as Backoff).begin(),
-      result: null,
-      thrown: [],
-      stopped: false,
-      done: Promise.resolve(),
-    };
-    this.#attempt = attempt;
-    attempt.done = this.#open(this.#target as Target, attempt).then(
-      () => {},
-      (error: Error) => {
-        attempt.result =
-          error instanceof TcpshmError
-            ? error
-            : new TcpshmError('ERR_CONNECT', `the login failed: ${error.message}`, error);
-      },
-    );
-  }
-
-  /** Tells of the attempt that has ended, if one has. */
-  #report(): void {
-    const attempt = this.#attempt;
-    if (attempt === null || attempt.result === null) return;
-    if (attempt.thrown.length > 0) throw attempt.thrown.pop();
-    const { number, result } = attempt;
-    this.#attempt = null;
-    if (!(result instanceof TcpshmError)) {
-      this.#backoff = null;
-      this.#options.onReconnect?.({ outcome: 'connected', number, connection: result });
-      return;
-    }
-    const delayMs = this.#backoff?.failed(result.code, Math.random()) ?? null;
-    if (delayMs === null) {
-      this.#stopTrying();
-      this.#options.onReconnect?.({ outcome: 'given up', number, error: result });
-    } else {
-      this.#options.onReconnect?.({ outcome: 'failed', number, error: result, delayMs });
-    }
-  }
-
-  /** No attempts from here on. Null, or a promise, never rejected, for the end of the one that is under way. */
-  #stopTrying(): Promise<void> | null {
-    this.#target = null;
-    this.#backoff = null;
-    const attempt = this.#attempt;
-    // One that was successful will still be told of.
-    if (attempt === null || (attempt.result !== null && !(attempt.result instanceof TcpshmError)))
-      return null;
-    attempt.stopped = true;
-    this.#attempt = null;
-    return attempt.done;
   }
 
   #patience(attempt: Attempt | null): Patience {
@@ -391,21 +312,14 @@ export class Client implements Pollable {
   #disconnect(connection: Connection): void {
     if (!connection.side.attached) return;
     // That it was made comes before that it has ended. The handler may close it.
-    this.#report();
+    this.#reconnection.report();
     if (!connection.side.attached) return;
     const { onMessage } = this.#options;
     connection.side.disconnect(
       {
         ...(onMessage && { onMessage }),
         onDisconnect: (ended, reason, error) => {
-          if (
-            this.#backoffSettings !== null &&
-            this.#target !== null &&
-            reason !== 'protocol violated' &&
-            reason !== 'taken over'
-          ) {
-            this.#backoff = new Backoff(this.#backoffSettings, Math.random());
-          }
+          this.#reconnection.ended(reason);
           this.#options.onDisconnect?.(ended, reason, error);
         },
       },
@@ -418,7 +332,7 @@ export class Client implements Pollable {
     if (this.#current !== connection) return;
     this.#polled.remove(connection);
     this.#current = null;
-    if (!this.#loginActs) this.#stopTrying();
+    if (!this.#loginActs) this.#reconnection.stop();
   }
 
   #alreadyConnected(): TcpshmError {

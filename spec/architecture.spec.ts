@@ -18,7 +18,7 @@ const LAYERS = [
   ['connection'],
   ['login', 'poll'],
   ['group'],
-  ['channel.ts', 'client.ts', 'server.ts'],
+  ['channel.ts', 'client.ts', 'server'],
   ['index.ts'],
 ] as const;
 

@@ -383,9 +383,9 @@ export class Side<C extends SideUser> {
   }
 
   /** @see Connection.flush */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
     if (this.#writers !== null) this.#drain(this.#writers, true);
-    await this.#copies?.flusher?.flush();
+    return this.#copies?.flusher?.flush() ?? Promise.resolve();
   }
 
   /** @see Connection.close */

@@ -89,7 +89,7 @@ export async function loadInstrumented(changes: readonly Change[] = []): Promise
 async function load(get: (file: string) => Promise<unknown>): Promise<Lib> {
   const files = [
     'errors.js',
-    'connection.js',
+    'connection/connection.js',
     'login/clientLogin.js',
     'login/reception.js',
     'session/segment.js',

@@ -1,35 +1,27 @@
-import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
-import { TcpshmError } from './errors.js';
-import type { GroupMember } from './group/roster.js';
-import { groupThreadSettings } from './group/settings.js';
-import { GroupThreads } from './group/threads.js';
-import { Reception } from './login/reception.js';
-import type { Login, LoginDecision, LoginHost } from './login/serverLogin.js';
-import { bootId, checkCapacities, Sessions } from './login/sessions.js';
-import {
-  checkOptions,
-  choice,
-  count,
-  loginBytes,
-  type PeerOptions,
-  type PeerSettings,
-  peerSettings,
-} from './options.js';
-import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { kindOf, type Polled } from './poll/polled.js';
-import { type GroupOptions, PolledSet } from './poll/polledSet.js';
-import { Service } from './poll/service.js';
-import { READABLE, Waker } from './poll/waker.js';
-import type { Agreement } from './session/agreement.js';
-import { type Reject, TRANSPORTS, type Transport } from './session/loginMessages.js';
-import { checkName } from './session/names.js';
-import type { SequenceNumbers } from './session/state.js';
-import { Renewal } from './session/tenure.js';
-import { checkAddress } from './wire/address.js';
-import { listenNative } from './wire/nativeWire.js';
-import { listenNet } from './wire/netWire.js';
-import { listenThreads } from './wire/threadWire.js';
-import type { Address, Listener } from './wire/wire.js';
+import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { TcpshmError } from '../errors.js';
+import type { GroupMember } from '../group/roster.js';
+import { groupThreadSettings } from '../group/settings.js';
+import { GroupThreads } from '../group/threads.js';
+import { Reception } from '../login/reception.js';
+import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
+import { bootId, Sessions } from '../login/sessions.js';
+import { checkOptions, count, type PeerOptions, type PeerSettings, peerSettings } from '../options.js';
+import { drive, type Pollable, type RunOptions } from '../poll/drive.js';
+import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
+import { Service } from '../poll/service.js';
+import { Waker } from '../poll/waker.js';
+import type { Agreement } from '../session/agreement.js';
+import type { Reject, Transport } from '../session/loginMessages.js';
+import { checkName } from '../session/names.js';
+import type { SequenceNumbers } from '../session/state.js';
+import { Renewal } from '../session/tenure.js';
+import type { Address } from '../wire/wire.js';
+import { type Accepted, decide } from './decision.js';
+import { Doors, type ListenOptions } from './doors.js';
+import { alreadyConnected, Register, sessionKey } from './register.js';
+import { whyFull } from './room.js';
+import { Tidings } from './tidings.js';
 
 export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
@@ -52,12 +44,6 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
    */
   onError?(error: TcpshmError): void;
 }
-
-/** Where to listen: a port of TCP (0 for any free one), a Unix socket, or for the threads of this process. */
-export type ListenOptions =
-  | { readonly host?: string; readonly port: number }
-  | { readonly path: string }
-  | { readonly transport: 'inproc' };
 
 /**
  * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
@@ -83,19 +69,10 @@ export class Server implements Pollable {
   /** Sessions of connections that were handed to a thread, by client and transport. */
   readonly #handed = new Map<string, { readonly client: string; readonly transport: Transport }>();
   readonly #reception: Reception;
-  /** Every session that is open here, by client and transport, connected or not. */
-  readonly #connections = new Map<string, Connection>();
-  /**
-   * Calls of handlers that logins have brought about: made outside of the logins, so that what a handler throws
-   * reaches the caller of `poll` and no login.
-   */
-  readonly #tidings: (() => void)[] = [];
+  readonly #doors: Doors;
+  readonly #register: Register;
+  readonly #tidings = new Tidings();
   readonly #renewal: Renewal;
-  /** What has listeners heard again whose clients were told of. */
-  readonly #unheard: (() => void)[] = [];
-  /** Whether threads may knock, who wake nobody. */
-  #knocks = false;
-  #unattached: IterableIterator<Connection> | null = null;
   #keepsAlive = true;
   #now = 0;
   #closed = false;
@@ -110,7 +87,7 @@ export class Server implements Pollable {
     this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
     this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
       onMessage: options.onMessage,
-      ended: (connection) => this.#disconnect(connection),
+      ended: (connection) => this.#register.disconnect(connection),
       threw: (_, error) => {
         throw error;
       },
@@ -127,6 +104,8 @@ export class Server implements Pollable {
             stirred: () => this.#waker.wake(),
           });
     this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
+    this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
+    this.#doors = new Doors(this.name, this.#settings, this.#waker);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
@@ -136,7 +115,7 @@ export class Server implements Pollable {
       memoryOf: (client) => this.#sessions.memoryOf(client),
       admit: (connection, group) => this.#admit(connection, group),
       mismatch: (connection, numbers) => {
-        this.#tidings.push(() => {
+        this.#tidings.add(() => {
           try {
             this.#options.onSequenceMismatch?.(connection, numbers);
           } finally {
@@ -162,12 +141,12 @@ export class Server implements Pollable {
    * the threads of groups have.
    */
   get connections(): readonly Connection[] {
-    return [...this.#connections.values()].filter(({ side }) => side.kept);
+    return this.#register.kept;
   }
 
   /** Who is connected, in which group: also in their threads, as far as those have told. */
   get members(): readonly GroupMember[] {
-    if (this.#threads !== null) return this.#threads.members;
+    if (this.#threads !== null) return this.#threads.roster.members;
     return [...this.#polled].map(({ connection: { remoteName, transport }, group }) => ({
       remoteName,
       transport,
@@ -189,20 +168,20 @@ export class Server implements Pollable {
     this.#throwIfClosed();
     checkOptions(options);
     if (this.#threads !== null) {
-      this.#checkPassable(options);
+      this.#doors.checkPassable(options);
       await this.#threads.start().catch((error: unknown) => {
         this.#throwIfClosed();
         throw error;
       });
       this.#throwIfClosed();
     }
-    const listener = await this.#listen(options);
+    const listener = await this.#doors.open(options);
     if (this.#closed) {
       await listener.close();
       this.#throwIfClosed();
     }
     this.#reception.add(listener);
-    this.#hear(listener);
+    this.#doors.hear(listener);
     return listener.address;
   }
 
@@ -224,8 +203,8 @@ export class Server implements Pollable {
     this.#reception.poll(now, this.#step);
     this.#service.control(now);
     if (this.#closed) return;
-    this.#drainUnattached();
-    if (this.#renewal.due(now)) this.#renew();
+    this.#register.drainUnattached();
+    if (this.#renewal.due(now)) this.#register.renew();
   }
 
   /** Serves the connections over tcp of a group: receives, hands out messages, sends. True if anything moved. */
@@ -266,12 +245,11 @@ export class Server implements Pollable {
   park(now: number): number {
     const busy = this.#reception.busy || this.#threads?.restless === true;
     const restMs = this.#service.park(busy);
-    if (this.#tidings.length > 0) return 0;
+    if (this.#tidings.waiting) return 0;
     if (busy || restMs === 0) return restMs;
     const retryMs = this.#reception.retryMs(now);
     if (retryMs > 0) return Math.min(retryMs, restMs);
-    for (const listen of this.#unheard.splice(0)) listen();
-    return this.#knocks ? Math.min(KNOCK_MS, restMs) : restMs;
+    return this.#doors.sleep(restMs);
   }
 
   /** @internal */
@@ -311,7 +289,7 @@ export class Server implements Pollable {
     this.#throwIfClosed();
     this.#polled.sizeOf('shm', group);
     if (this.#threads !== null) return this.#threads.move(remoteName, group);
-    const [found] = this.#polledOf(remoteName);
+    const [found] = this.#register.polledOf(remoteName);
     if (found === undefined) {
       throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
     }
@@ -331,32 +309,17 @@ export class Server implements Pollable {
     if (this.#closed) return;
     this.#closed = true;
     const left = this.#reception.close();
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#register.all) {
       connection.side.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
     // What is still to be told is told no more, but for what comes from here on.
-    this.#tidings.length = 0;
+    this.#tidings.clear();
     await Promise.all([left, this.#threads?.stop()]);
     if (options.removeSessions) this.#removeHanded();
     this.#sessions.close();
-    for (const tell of this.#tidings.splice(0)) tell();
-  }
-
-  /** Has clients that come wake this thread, from the next sleep on. */
-  #hear(listener: Listener): void {
-    const { fd } = listener;
-    if (fd !== undefined) {
-      let known = false;
-      const listen = (): void => {
-        this.#waker.listen(fd, token, READABLE, known);
-        known = true;
-      };
-      const token = this.#waker.register({ stir: () => this.#unheard.push(listen) });
-      this.#unheard.push(listen);
-    } else if (listener.onStir !== undefined) listener.onStir = () => this.#waker.wake();
-    else this.#knocks = true;
+    this.#tidings.tell(() => true);
   }
 
   /** Removes the sessions of connections that threads had: they are all closed by now. */
@@ -372,173 +335,46 @@ export class Server implements Pollable {
   }
 
   #report(error: TcpshmError): void {
-    this.#tidings.push(() => this.#options.onError?.(error));
-  }
-
-  /** Throws ERR_OPTION where connections could not be handed to threads. */
-  #checkPassable(options: ListenOptions): void {
-    if ('transport' in options || this.#settings.wire === 'native') return;
-    throw new TcpshmError(
-      'ERR_OPTION',
-      "groups.worker needs wire 'native' for sockets: those of node:net belong to the thread that has accepted them",
-    );
-  }
-
-  #listen(options: ListenOptions): Promise<Listener> | Listener {
-    if ('transport' in options) {
-      choice(options.transport, 'transport', ['inproc']);
-      return listenThreads(this.name);
-    }
-    const address = 'path' in options ? options : { host: options.host ?? '127.0.0.1', port: options.port };
-    checkAddress(address);
-    return this.#settings.wire === 'native'
-      ? listenNative(address, this.#settings)
-      : listenNet(address, this.#settings);
+    this.#tidings.add(() => this.#options.onError?.(error));
   }
 
   /** What is due after every step of a login. False once closed. */
   readonly #step = (): boolean => {
     if (!this.#closed) this.#threads?.depart(this.#now);
-    return this.#tell();
+    this.#tidings.tell(() => !this.#closed);
+    return !this.#closed;
   };
 
-  /** Makes the calls that are due. If one throws, the others are made by the next poll. False once closed. */
-  readonly #tell = (): boolean => {
-    while (!this.#closed) {
-      const tiding = this.#tidings.shift();
-      if (tiding === undefined) return true;
-      tiding();
-    }
-    return false;
-  };
-
-  #decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject {
-    let decision: LoginDecision;
-    try {
-      decision = this.#options.acceptLogin === undefined ? { group: 0 } : this.#options.acceptLogin(login);
-    } catch (error) {
-      this.#tidings.push(() => {
-        throw error;
-      });
-      return { code: 'ERR_LOGIN_REJECTED', reason: 'the server failed to decide' };
-    }
-    if (typeof decision !== 'object' || decision === null) {
-      throw new TcpshmError(
-        'ERR_OPTION',
-        `acceptLogin must return { group } or { reject }, got ${String(decision)}`,
-      );
-    }
-    if ('reject' in decision) return { code: 'ERR_LOGIN_REJECTED', reason: String(decision.reject) };
-    const { group } = decision;
+  #decide(login: Login): Accepted | Reject {
+    const answer = decide(login, this.#options.acceptLogin?.bind(this.#options), (thrown) =>
+      this.#tidings.addThrown(thrown),
+    );
+    if (!('group' in answer)) return answer;
     const { name: remoteName, transport } = login;
-    const reason = this.#whyFull({ remoteName, transport, group });
-    if (reason !== null) return { code: 'ERR_LOGIN_REJECTED', reason };
-    return { group, reply: loginBytes(decision.reply, 'reply') };
+    const reason = this.#whyFull({ remoteName, transport, group: answer.group });
+    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason };
   }
 
-  /** Null while there is room. A client that logs in again takes its own place, and one that logs in has it already. */
   #whyFull(wanted: GroupMember): string | null {
-    const kind = kindOf(wanted);
-    const alike = (member: GroupMember): boolean => member.group === wanted.group && kindOf(member) === kind;
-    const others = ({ remoteName }: GroupMember): boolean => remoteName !== wanted.remoteName;
-    const coming = this.#reception.seats.map(({ hello, agreement: { transport }, group }) => ({
-      remoteName: hello.client,
-      transport,
-      group,
-    }));
-    let all = coming.filter(others).length;
-    let taken = coming.filter(others).filter(alike).length + this.#polled.sizeOf(kind, wanted.group);
-    if (this.#threads !== null) {
-      all += this.#threads.members.filter(others).length;
-      taken += this.#threads.places.filter(others).filter(alike).length;
-    } else {
-      const own = this.#polledOf(wanted.remoteName);
-      all += this.#polled.size - own.length;
-      taken -= own.filter((polled) => polled.group === wanted.group && polled.kind === kind).length;
-    }
-    if (all >= this.#maxConnections) return `the server has its ${this.#maxConnections} connections`;
-    const limit = this.#polled.limits[kind];
-    return taken < limit ? null : `group ${wanted.group} has its ${limit} ${kind} connections`;
+    const guests = {
+      polled: this.#polled,
+      polledOf: (client: string) => this.#register.polledOf(client),
+      roster: this.#threads?.roster ?? null,
+      seats: this.#reception.seats,
+    };
+    return whyFull(wanted, guests, this.#maxConnections);
   }
 
   #session(client: string, agreement: Agreement): Connection {
     if (this.#reception.isLoggingIn(client)) {
-      throw this.#already(`the client '${client}' is logging in to '${this.name}' already`);
+      throw alreadyConnected(`the client '${client}' is logging in to '${this.name}' already`);
     }
-    for (const { connection } of this.#polledOf(client)) {
-      // The old link may have ended without anyone having looked since.
-      if (connection.side.pollLink(this.#now)) {
-        throw this.#already(
-          `the client '${client}' is connected to '${this.name}' already, over ${connection.transport}`,
-        );
-      }
-      this.#leave(connection);
-    }
-    if (this.#threads?.has(client)) {
-      throw this.#already(`the client '${client}' is connected to '${this.name}' already`);
+    this.#register.vacate(client, this.#now);
+    if (this.#threads?.roster.find(client)) {
+      throw alreadyConnected(`the client '${client}' is connected to '${this.name}' already`);
     }
     this.#throwIfClosed();
-    const key = sessionKey(client, agreement.transport);
-    let known = this.#known(key);
-    if (known !== undefined && agreement.transport === 'shm' && known.side.ends.open.lost) {
-      // The client has removed the session, or somebody the file: no client could find it any more.
-      known.close();
-      known = undefined;
-    }
-    if (known !== undefined) {
-      checkCapacities(known.side.ends.open, agreement);
-      return known;
-    }
-    const found = this.#sessions.find(agreement.transport, client, this.name);
-    const open = found ?? this.#sessions.begin(agreement.transport, client, this.name, agreement);
-    try {
-      checkCapacities(open, agreement);
-    } catch (error) {
-      open.close();
-      throw error;
-    }
-    const connection = makeConnection(open, agreement.transport, (closed) => this.#forget(closed));
-    this.#connections.set(key, connection);
-    return connection;
-  }
-
-  /** A session that is open here, in the file where it is now. One that is another process's by now is given up. */
-  #known(key: string): Connection | undefined {
-    const connection = this.#connections.get(key);
-    if (connection === undefined || connection.side.ends.follow()) return connection;
-    if (connection.side.ends.fence === null)
-      throw this.#already(`${connection.side.ends.open.where} is moving to a fresh file`);
-    const onDisconnect: ConnectionHandlers['onDisconnect'] = (...ended) => {
-      this.#tidings.push(() => this.#options.onDisconnect?.(...ended));
-    };
-    connection.side.disconnect({ onDisconnect }, () => this.#polled.remove(connection));
-    return undefined;
-  }
-
-  #renew(): void {
-    for (const connection of this.connections) {
-      if (!connection.side.renew())
-        connection.side.disconnect(this.#options, () => this.#polled.remove(connection));
-    }
-  }
-
-  /** Disconnects a connection whose client logs in again. */
-  #leave(connection: Connection): void {
-    try {
-      this.#disconnect(connection);
-    } catch (error) {
-      this.#tidings.push(() => {
-        throw error;
-      });
-      if (!connection.side.attached) return;
-      throw this.#already(
-        `the last connection of '${connection.remoteName}' to '${this.name}' has not come to its end yet`,
-      );
-    }
-  }
-
-  #already(reason: string): TcpshmError {
-    return new TcpshmError('ERR_ALREADY_CONNECTED', reason);
+    return this.#register.session(client, agreement);
   }
 
   #admit(connection: Connection, group: number): void {
@@ -549,52 +385,15 @@ export class Server implements Pollable {
       return;
     }
     this.#polled.add(connection, group);
-    this.#tidings.push(() => {
+    this.#tidings.add(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });
-  }
-
-  /** Moves what writers have pushed where nobody is connected, for some of those at a time. */
-  #drainUnattached(): void {
-    for (let i = 0; i < UNATTACHED_AT_ONCE; i++) {
-      this.#unattached ??= this.#connections.values();
-      const next = this.#unattached.next();
-      if (next.done === true) {
-        this.#unattached = null;
-        return;
-      }
-      // Those that are connected do that with their messages.
-      if (!next.value.side.attached) next.value.side.drainWriters();
-    }
-  }
-
-  /** The connections of a client, over whatever transport. */
-  #polledOf(client: string): Polled[] {
-    return TRANSPORTS.flatMap((transport) => {
-      const connection = this.#connections.get(sessionKey(client, transport));
-      return (connection && this.#polled.find(connection)) ?? [];
-    });
-  }
-
-  #disconnect(connection: Connection): void {
-    if (this.#polled.find(connection) === undefined || !connection.side.attached) return;
-    connection.side.disconnect(this.#options, () => this.#polled.remove(connection));
-  }
-
-  #forget(connection: Connection): void {
-    this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
-    this.#polled.remove(connection);
   }
 
   #throwIfClosed(): void {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
-
-/** Of connections whose client is not there, so many are looked at by a poll. */
-const UNATTACHED_AT_ONCE = 16;
-/** Threads that want to log in are seen by polls. */
-const KNOCK_MS = 10;
 
 const CALLBACKS = [
   'acceptLogin',
@@ -604,7 +403,3 @@ const CALLBACKS = [
   'onSequenceMismatch',
   'onError',
 ] as const;
-
-function sessionKey(client: string, transport: Transport): string {
-  return `${client}@${transport}`;
-}
