@@ -102,6 +102,8 @@ export class Register {
 
   /** Moves what writers have pushed where nobody is connected, for some of those at a time. */
   drainUnattached(): void {
+    // All are connected: nothing is allocated in polls that find nothing.
+    if (this.#connections.size === this.#polled.size) return;
     for (let i = 0; i < UNATTACHED_AT_ONCE; i++) {
       this.#unattached ??= this.#connections.values();
       const next = this.#unattached.next();
