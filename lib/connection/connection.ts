@@ -83,6 +83,15 @@ export class Connection {
     }
   }
 
+  /**
+   * Makes the allocated message shorter before it is pushed: for when its size is known only once it is written. Costs
+   * the clearing of what is given back. Throws ERR_NO_MESSAGE without one, a RangeError for what is longer.
+   */
+  truncate(sizeBytes: number): void {
+    this.#throwIfClosed();
+    this.#ends.producer.truncate(sizeBytes);
+  }
+
   /** Sends the allocated message, and those of `pushMore` with it. Throws ERR_NO_MESSAGE without one. */
   push(): void {
     const ends = this.#ends;
