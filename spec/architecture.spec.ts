@@ -16,6 +16,7 @@ const LAYERS = [
   ['writer'],
   ['options.ts'],
   ['connection'],
+  ['codec'],
   ['login', 'poll'],
   ['group'],
   ['channel.ts', 'client.ts', 'server'],
