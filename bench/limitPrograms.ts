@@ -8,17 +8,43 @@ import type { CpuPair, Limit } from './subject.js';
 
 const SOURCES = fileURLToPath(new URL('../../bench/limits/', import.meta.url));
 const BUILD = fileURLToPath(new URL('../../bench/build/', import.meta.url));
-const FLAGS = ['-O2', '-std=c11', '-Wall', '-pthread'];
+const FLAGS = ['-O2', '-std=c11', '-Wall', '-Wextra', '-Werror', '-pthread'];
 
-const PROGRAMS: Record<Limit, { readonly source: string; readonly flags: readonly string[] }> = {
+interface Program {
+  readonly source: string;
+  readonly flags: readonly string[];
+}
+
+/** So many are published together: `pushMore` sixteen times, and `push`. */
+export const BATCHED = 17;
+
+const ring = (payload: number, batch = 1): Program => ({
+  source: 'spsc_ring.c',
+  flags: [`-DPAYLOAD=${payload}`, `-DBATCH=${batch}`],
+});
+const stream = (bytes: number): Program => ({ source: 'tcp_stream.c', flags: [`-DFRAME=${bytes}`] });
+
+const PROGRAMS: Record<Limit, Program> = {
   'core-to-core': { source: 'core_to_core.c', flags: [] },
   'core-to-core-one-word': { source: 'core_to_core.c', flags: ['-DONE_WORD'] },
   'tcp-loopback': { source: 'tcp_loopback.c', flags: [] },
   'futex-wake': { source: 'futex_wake.c', flags: [] },
+  'ring-16': ring(16),
+  'ring-64': ring(64),
+  'ring-256': ring(256),
+  'ring-1024': ring(1024),
+  'ring-16-batched': ring(16, BATCHED),
+  'ring-64-batched': ring(64, BATCHED),
+  'ring-256-batched': ring(256, BATCHED),
+  'ring-1024-batched': ring(1024, BATCHED),
+  'tcp-stream-16': stream(16),
+  'tcp-stream': stream(64),
+  'tcp-stream-256': stream(256),
+  'tcp-stream-1024': stream(1024),
 };
 
 export interface LimitProbe {
-  /** Mean round trip of each batch, in nanoseconds. */
+  /** Mean round trip of each batch, or time per message, in nanoseconds. */
   readonly samples: readonly number[];
   readonly mean: number;
   readonly p50: number;

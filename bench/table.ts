@@ -124,7 +124,7 @@ function singleRow({ name, single }: Result): string[][] {
 }
 
 function rateRow({ name, rate, n }: Result): string[][] {
-  if (rate === undefined) return [];
+  if (rate?.writtenBytes === undefined) return [];
   const { messagesPerSecond, slowest, fastest, writtenBytes } = rate;
   const written = [writtenBytes.sender, writtenBytes.receiver].map((bytes) => `${bytes.toFixed(0)} B`);
   const counts = [messagesPerSecond, slowest, fastest].map((count) => count.toLocaleString('en'));
