@@ -1,52 +1,38 @@
 /** Which benchmark each result of a report belongs to: a report can have those of several. */
-import { BENCHMARKS, type Benchmark } from './arguments.js';
-import type { Report, Result } from './report.js';
+import type { Result } from './report.js';
 
 export interface Section {
-  readonly benchmark: Benchmark;
+  /** Name of the benchmark. */
+  readonly name: string;
   readonly results: readonly Result[];
 }
 
 /** Floors, ours, and others: what a name says about who is measured. */
 export type Kind = 'floor' | 'ours' | 'peer';
 
-export function kindOf({ name }: Pick<Result, 'name'>): Kind {
+export function kindOf({ name }: { readonly name: string }): Kind {
   if (name.startsWith('limit/')) return 'floor';
   return name.startsWith('peer/') ? 'peer' : 'ours';
 }
 
 /**
- * One section for each benchmark, in the order of the report. The results of one benchmark follow each other: its floors,
- * what is named after it, and peers.
+ * One section for each benchmark, in the order of the report. What is ours is named after its benchmark; its floors stand
+ * before it, and peers behind. `fallback` is for what has nothing of ours beside it.
  */
-export function sectionsOf({ environment, results }: Pick<Report, 'environment' | 'results'>): Section[] {
-  const sections = new Map<Benchmark, Result[]>();
-  let benchmark = named(environment.benchmark);
-  const several =
-    benchmark === undefined || results.some((result) => (named(result.name) ?? benchmark) !== benchmark);
+export function sectionsOf(results: readonly Result[], fallback: string): Section[] {
+  const sections = new Map<string, Result[]>();
+  let before: string | undefined;
   results.forEach((result, i) => {
-    if (several) benchmark = named(result.name) ?? benchmarkOfOther(results, i, benchmark);
-    const section = benchmark ?? 'rtt';
-    sections.set(section, [...(sections.get(section) ?? []), result]);
+    const next = results
+      .slice(i)
+      .find((other) => kindOf(other) === 'ours')
+      ?.name.split('/')[0];
+    const first = kindOf(result) === 'peer' ? before : next;
+    const name = first ?? before ?? next ?? fallback;
+    const section = sections.get(name);
+    if (section === undefined) sections.set(name, [result]);
+    else section.push(result);
+    if (kindOf(result) === 'ours') before = name;
   });
-  return [...sections].map(([benchmark, results]) => ({ benchmark, results }));
-}
-
-/** Floors stand before what is measured on them, peers after it. */
-function benchmarkOfOther(
-  results: readonly Result[],
-  i: number,
-  before: Benchmark | undefined,
-): Benchmark | undefined {
-  const next = results
-    .slice(i)
-    .map(({ name }) => named(name))
-    .find((benchmark) => benchmark !== undefined);
-  return kindOf(results[i] as Result) === 'peer' ? (before ?? next) : (next ?? before);
-}
-
-/** The benchmark that a name begins with. */
-function named(name: string): Benchmark | undefined {
-  const [first] = name.split('/');
-  return BENCHMARKS.find((each) => each === first);
+  return [...sections].map(([name, results]) => ({ name, results }));
 }

@@ -1,5 +1,5 @@
 /** A report as text for a terminal. */
-import type { Benchmark } from './arguments.js';
+import { BENCHMARKS, type Benchmark } from './arguments.js';
 import type { Environment } from './environment.js';
 import type { Ratio, Report, Result } from './report.js';
 import { sectionsOf } from './sections.js';
@@ -41,18 +41,21 @@ export function formatReport(report: Report): string {
   const lines = [
     `tcpshm ${version} ${benchmark}${quick ? ' (quick)' : ''}, node ${node} (V8 ${v8}), ${kernel}`,
     `${cpu}, ${cores} cores, ${placement(environment)}`,
-    ...tablesOf(report).flatMap((each) => ['', ...formatTable(each)]),
+    ...sectionTables(report).flatMap(({ tables }) => tables.flatMap((each) => ['', ...formatTable(each)])),
   ];
   for (const { name, reason } of failed) lines.push('', `not measured: ${name}: ${reason}`);
   for (const warning of warnings) lines.push('', `warning: ${warning}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** The tables of every benchmark that the report has results of. */
-export function tablesOf(report: Pick<Report, 'environment' | 'results'>): Table[] {
-  return sectionsOf(report)
-    .flatMap(({ benchmark, results }) => TABLES[benchmark](results))
-    .filter(({ rows }) => rows.length > 0);
+/** The tables of each benchmark that the report has results of. */
+export function sectionTables(
+  report: Pick<Report, 'environment' | 'results'>,
+): { readonly name: string; readonly tables: readonly Table[] }[] {
+  return sectionsOf(report.results, report.environment.benchmark).map(({ name, results }) => ({
+    name,
+    tables: tables(name)(results).filter(({ rows }) => rows.length > 0),
+  }));
 }
 
 /** Nanoseconds with a unit that keeps them short: '233 ns', '59.1 µs', '4.20 ms'. */
@@ -62,10 +65,14 @@ export function formatTime(ns: number): string {
   return `${(ns / 1e6).toFixed(2)} ms`;
 }
 
-export function placement({ cpus, pinned, disk }: Environment): string {
+export function placement({ cpus, pinned, disk }: Pick<Environment, 'cpus' | 'pinned' | 'disk'>): string {
   const where = disk === undefined ? '' : `, ${disk.directory} on ${disk.device} (${disk.type})`;
   if (cpus.length === 0) return `not pinned${where}`;
   return `${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}${where}`;
+}
+
+function tables(benchmark: string): (results: readonly Result[]) => Table[] {
+  return TABLES[BENCHMARKS.find((each) => each === benchmark) ?? 'rtt'];
 }
 
 const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
