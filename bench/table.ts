@@ -2,7 +2,7 @@
 import { BENCHMARKS, type Benchmark } from './arguments.js';
 import type { Environment } from './environment.js';
 import type { Ratio, Report, Result } from './report.js';
-import { sectionsOf } from './sections.js';
+import { type Section, sectionsOf } from './sections.js';
 
 const TIMES_HEAD = ['mean', 'p50', 'p99', 'p99.9', 'max'];
 const BATCH_HEAD = ['batches, mean round trip', ...TIMES_HEAD, 'mean/floor', 'p50/floor', 'n'];
@@ -36,26 +36,25 @@ export interface Table {
 }
 
 export function formatReport(report: Report): string {
-  const { environment, failed, warnings } = report;
+  const { environment, results, failed, warnings } = report;
   const { node, v8, cpu, cores, kernel, version, quick, benchmark } = environment;
   const lines = [
     `tcpshm ${version} ${benchmark}${quick ? ' (quick)' : ''}, node ${node} (V8 ${v8}), ${kernel}`,
     `${cpu}, ${cores} cores, ${placement(environment)}`,
-    ...sectionTables(report).flatMap(({ tables }) => tables.flatMap((each) => ['', ...formatTable(each)])),
+    ...sectionsOf(results, benchmark)
+      .flatMap(tablesOf)
+      .flatMap((table) => ['', ...formatTable(table)]),
   ];
   for (const { name, reason } of failed) lines.push('', `not measured: ${name}: ${reason}`);
   for (const warning of warnings) lines.push('', `warning: ${warning}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** The tables of each benchmark that the report has results of. */
-export function sectionTables(
-  report: Pick<Report, 'environment' | 'results'>,
-): { readonly name: string; readonly tables: readonly Table[] }[] {
-  return sectionsOf(report.results, report.environment.benchmark).map(({ name, results }) => ({
-    name,
-    tables: tables(name)(results).filter(({ rows }) => rows.length > 0),
-  }));
+/** Of the results of one benchmark, which `sectionsOf` has found. */
+export function tablesOf({ name, results }: Section): Table[] {
+  const benchmark = BENCHMARKS.find((each) => each === name);
+  const tables = benchmark === undefined ? anyTables(results) : TABLES[benchmark](results);
+  return tables.filter(({ rows }) => rows.length > 0);
 }
 
 /** Nanoseconds with a unit that keeps them short: '233 ns', '59.1 µs', '4.20 ms'. */
@@ -69,10 +68,6 @@ export function placement({ cpus, pinned, disk }: Pick<Environment, 'cpus' | 'pi
   const where = disk === undefined ? '' : `, ${disk.directory} on ${disk.device} (${disk.type})`;
   if (cpus.length === 0) return `not pinned${where}`;
   return `${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}${where}`;
-}
-
-function tables(benchmark: string): (results: readonly Result[]) => Table[] {
-  return TABLES[BENCHMARKS.find((each) => each === benchmark) ?? 'rtt'];
 }
 
 const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
@@ -106,6 +101,13 @@ function roundTripTables(
   return [
     { head, rows },
     { head: SINGLE_HEAD, rows: results.flatMap(singleRow) },
+  ];
+}
+
+function anyTables(results: readonly Result[]): Table[] {
+  return [
+    ...roundTripTables(BATCH_HEAD, results.map(batchRow), results),
+    { head: RATE_HEAD, rows: results.flatMap(rateRow) },
   ];
 }
 

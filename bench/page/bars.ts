@@ -1,6 +1,6 @@
 /** Results side by side, as bars on a logarithmic axis. */
 import type { Result } from '../report.js';
-import { type Kind, kindOf, sectionsOf } from '../sections.js';
+import { type Kind, kindOf, type Section } from '../sections.js';
 import { loadOf, sizeOf } from './names.js';
 import type { Quantity } from './quantities.js';
 
@@ -28,11 +28,12 @@ export interface Ticks {
   readonly ticks: readonly number[];
 }
 
-export function barPlots(results: readonly Result[], benchmark: string): BarPlot[] {
-  return sectionsOf(results, benchmark).flatMap(({ name, results }) => [
-    ...barPlot(`${name}-times`, `${name}: times side by side`, 'time', times(results)),
-    ...barPlot(`${name}-rates`, `${name}: messages per second side by side`, 'perSecond', rates(results)),
-  ]);
+/** Of the results of one benchmark, which `sectionsOf` has found. */
+export function barPlots({ name, results }: Section): BarPlot[] {
+  return [
+    ...barPlot(`${name}-times`, 'Times side by side', 'time', times(results)),
+    ...barPlot(`${name}-rates`, 'Messages per second side by side', 'perSecond', rates(results)),
+  ];
 }
 
 /** Whole decades around all bars and marks. */
@@ -56,15 +57,20 @@ function times(results: readonly Result[]): Bar[] {
     .sort((a, b) => a.value - b.value);
 }
 
-/** What is drawn by size is not drawn again. */
+/** What has several sizes is drawn by size, and not again. */
 function rates(results: readonly Result[]): Bar[] {
+  const subjects = results.map(({ name }) => sizeOf(name)?.subject);
   return results
-    .flatMap(({ name, rate }) =>
-      rate === undefined || rate.messagesPerSecond <= 0 || sizeOf(name)
+    .flatMap(({ name, rate }, i) =>
+      rate === undefined || rate.messagesPerSecond <= 0 || repeated(subjects[i], subjects)
         ? []
         : [{ name, kind: kindOf({ name }), value: rate.messagesPerSecond, p99: undefined }],
     )
     .sort((a, b) => b.value - a.value);
+}
+
+function repeated(subject: string | undefined, subjects: readonly (string | undefined)[]): boolean {
+  return subject !== undefined && subjects.filter((each) => each === subject).length > 1;
 }
 
 function barPlot(id: string, title: string, quantity: Quantity, bars: readonly Bar[]): BarPlot[] {

@@ -21,6 +21,12 @@
     return ticks.filter((_, i) => i % step === 0);
   };
 
+  /** The line as a piece of it, for the legend. */
+  const hatched = ({ dash, stroke }) => {
+    const colour = stroke(null, 0);
+    return dash ? `repeating-linear-gradient(90deg, ${colour} 0 6px, transparent 6px 9px)` : colour;
+  };
+
   const axis = ({ label, ticks, tickLabels }, spacePx, lengthOf, more) => ({
     label,
     labelGap: 4,
@@ -41,7 +47,7 @@
     width: 2,
     dash: dashed ? DASH : undefined,
     spanGaps: true,
-    points: { show: ys.filter((y) => y !== null).length <= 24, size: 6 },
+    points: { show: ys.filter((y) => y !== null).length <= 24, size: 6, fill: variable('--ground') },
     value: (_, __, ___, i) => (i === null ? '' : (labels[i] ?? '–')),
   });
 
@@ -53,15 +59,14 @@
       y: { distr: 3, log: y.base, range: () => y.range },
     },
     axes: [
-      axis(x, TICK_PX, (plot) => plot.width - 80, {}),
-      axis(y, 24, (plot) => plot.height - 60, { size: 64 }),
+      axis(x, TICK_PX, (plot) => plot.width - 80, { size: 34, labelSize: 20 }),
+      axis(y, 24, (plot) => plot.height - 60, { size: 60, labelSize: 20 }),
     ],
     cursor: { drag: { x: false, y: false }, points: { size: 8 } },
     legend: {
       markers: {
-        width: 3,
-        dash: (plot, i) => (plot.series[i].dash ? 'dashed' : 'solid'),
-        fill: () => 'transparent',
+        width: 0,
+        fill: (plot, i) => hatched(plot.series[i]),
       },
     },
     series: [

@@ -1,7 +1,8 @@
 /** A report as one page of HTML that needs nothing else: programs, styles and data are in it. */
 import type { Environment } from '../environment.js';
 import type { Report } from '../report.js';
-import { placement, sectionTables, type Table } from '../table.js';
+import { type Section, sectionsOf } from '../sections.js';
+import { placement, type Table, tablesOf } from '../table.js';
 import type { Assets } from './assets.js';
 import { type BarPlot, barPlots, placeOf, ticksOf } from './bars.js';
 import { type Drawing, draw } from './drawing.js';
@@ -12,13 +13,23 @@ import { formatQuantity, formatTick } from './quantities.js';
 /** Nothing is loaded, whatever the page contains: only what is in it may run. */
 const POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
+const KINDS = [
+  ['ours', 'this package'],
+  ['peer', 'peers'],
+  ['floor', 'floors'],
+] as const;
+
 export function formatPage(report: Report, { scripts, styles }: Assets): string {
   const { environment, results } = report;
-  const sections = sectionTables(report);
+  const sections = sectionsOf(results, environment.benchmark);
   const names = sections.map(({ name }) => name).join(', ') || environment.benchmark;
   const title = `tcpshm ${environment.version}: ${names}`;
-  const plots = linePlots(report).map((plot) => ({ plot, drawing: draw(plot) }));
-  const bars = barPlots(results, environment.benchmark);
+  const drawings: Drawing[] = [];
+  const bodies = sections.map((section) => {
+    const plots = linePlots(section).map((plot) => ({ plot, drawing: draw(plot) }));
+    drawings.push(...plots.map(({ drawing }) => drawing));
+    return sectionElement(section, plots);
+  });
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -31,15 +42,13 @@ ${styles.map((style) => `<style>${embedStyle(style)}</style>`).join('\n')}
 </head>
 <body>
 <main>
-<h1>${escapeHtml(title)}${environment.quick ? ' <small>(quick)</small>' : ''}</h1>
+<h1>Benchmarks of tcpshm ${escapeHtml(environment.version)}${environment.quick ? ' <small>(quick)</small>' : ''}</h1>
 ${environmentList(environment)}
 ${notices(report)}
-${bars.map(barFigure).join('\n')}
-${plots.map(({ plot, drawing }) => lineFigure(plot, drawing)).join('\n')}
-${sections.map(({ name, tables }) => tablesSection(name, tables)).join('\n')}
+${bodies.join('\n')}
 </main>
 <script type="application/json" id="report">${embedJson(report)}</script>
-<script type="application/json" id="drawings">${embedJson(plots.map(({ drawing }) => drawing))}</script>
+<script type="application/json" id="drawings">${embedJson(drawings)}</script>
 ${scripts.map((script) => `<script>${embedScript(script)}</script>`).join('\n')}
 </body>
 </html>
@@ -72,11 +81,26 @@ function notices({ failed, warnings }: Report): string {
   return items.length === 0 ? '' : `<ul class="notices">${items.join('')}</ul>`;
 }
 
+function sectionElement(
+  section: Section,
+  plots: readonly { readonly plot: LinePlot; readonly drawing: Drawing }[],
+): string {
+  return `<section>
+<h2>${escapeHtml(section.name)}</h2>
+${barPlots(section).map(barFigure).join('\n')}
+${plots.map(({ plot, drawing }) => lineFigure(plot, drawing)).join('\n')}
+<h3>Tables</h3>
+${tablesOf(section)
+  .map((table) => tableElement(table, `${section.name}: ${table.head[0]}`))
+  .join('\n')}
+</section>`;
+}
+
 function lineFigure({ id, title, note }: LinePlot, drawing: Drawing): string {
   const { x, y, lines } = drawing;
   const label = `${title}. ${lines.length} lines of ${y.label} by ${x.label}; the same as a table follows.`;
   return `<figure>
-<figcaption><h2 id="${escapeHtml(id)}">${escapeHtml(title)}</h2><p>${escapeHtml(note)}</p></figcaption>
+<figcaption><h3 id="${escapeHtml(id)}">${escapeHtml(title)}</h3><p>${escapeHtml(note)}</p></figcaption>
 <div class="plot" data-plot="${escapeHtml(id)}" role="img" aria-label="${escapeHtml(label)}"></div>
 <details><summary>As a table</summary>${tableElement(dataTable(drawing), title)}</details>
 </figure>`;
@@ -105,11 +129,14 @@ function barFigure({ id, title, note, quantity, bars }: BarPlot): string {
       `${second}<td class="track" aria-hidden="true"><div>${lines}<em style="--to:${share(value)}"></em>${mark}</div></td></tr>`
     );
   });
+  const kinds = KINDS.filter(([kind]) => bars.some((bar) => bar.kind === kind)).map(
+    ([kind, words]) => `<span class="${kind}">${words}</span>`,
+  );
   const columns = quantity === 'time' ? ['median', 'p99'] : ['messages/s'];
   const head = columns.map((column) => `<th scope="col" class="number">${column}</th>`).join('');
   return `<figure>
-<figcaption><h2 id="${escapeHtml(id)}">${escapeHtml(title)}</h2><p>${escapeHtml(note)}</p>
-<p class="legend"><span class="ours">this package</span> <span class="peer">peers</span> <span class="floor">floors</span></p></figcaption>
+<figcaption><h3 id="${escapeHtml(id)}">${escapeHtml(title)}</h3><p>${escapeHtml(note)}</p>
+<p class="legend">${kinds.join(' ')}</p></figcaption>
 <table class="bars">
 <thead><tr><th scope="col">name</th>${head}<td class="axis" aria-hidden="true"><div>${ticks.join('')}</div></td></tr></thead>
 <tbody>
@@ -117,12 +144,6 @@ ${rows.join('\n')}
 </tbody>
 </table>
 </figure>`;
-}
-
-function tablesSection(name: string, tables: readonly Table[]): string {
-  return `<section><h2>${escapeHtml(name)}: tables</h2>
-${tables.map((table) => tableElement(table, `${name}: ${table.head[0]}`)).join('\n')}
-</section>`;
 }
 
 /** Wide ones are scrolled by themselves, with the keyboard too. */

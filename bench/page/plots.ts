@@ -1,7 +1,7 @@
 /** Plots of lines: what is drawn of a report, each only where there are results for it. */
 import { type Distribution, oneInOf } from '../distribution.js';
-import type { Report, Result } from '../report.js';
-import { type Kind, kindOf, sectionsOf } from '../sections.js';
+import type { Result } from '../report.js';
+import { type Kind, kindOf, type Section } from '../sections.js';
 import { loadOf, sizeOf } from './names.js';
 import type { Quantity } from './quantities.js';
 
@@ -36,13 +36,9 @@ const PERCENTILE: Axis = { label: 'percentile', quantity: 'percentile', base: 10
 /** Of points: what has less is no curve. */
 const FEWEST = 5;
 
-export function linePlots(report: Pick<Report, 'environment' | 'results'>): LinePlot[] {
-  const sections = sectionsOf(report.results, report.environment.benchmark);
-  return sections.flatMap(({ name, results }) => [
-    ...sizePlot(name, results),
-    ...loadPlot(results),
-    ...percentilePlots(name, results),
-  ]);
+/** Of the results of one benchmark, which `sectionsOf` has found. */
+export function linePlots({ name, results }: Section): LinePlot[] {
+  return [...sizePlot(name, results), ...loadPlot(results), ...percentilePlots(name, results)];
 }
 
 /** Single values and means of batches; of messages that go one way, or at a given rate, what is by percentile is drawn otherwise. */
@@ -52,17 +48,19 @@ function percentilePlots(section: string, results: readonly Result[]): LinePlot[
   );
   const singles = timed.map((result) => byPercentile(result, result.single?.distribution, result.single?.n));
   const batches = timed.map((result) => byPercentile(result, result.distribution, result.samples));
+  // One subject has one colour in both plots, ours the first ones, which are told apart best.
+  const subjects = timed.map(({ name }) => name).sort((a, b) => order(a) - order(b));
   const ofBatches = timed.some(({ batch }) => batch > 1);
   return [
     {
       id: `${section}-single`,
-      title: `${section}: single round trips by percentile`,
+      title: 'Single round trips by percentile',
       note: 'The clock was read around each: what that costs is contained, and nothing is subtracted.',
       lines: singles.flat(),
     },
     {
       id: `${section}-batches`,
-      title: `${section}: ${ofBatches ? 'means of batches' : 'times'} by percentile`,
+      title: ofBatches ? 'Means of batches by percentile' : 'Times by percentile',
       note: ofBatches
         ? 'Each value is the mean of a batch: the 99th percentile is a bad batch, not a bad round trip.'
         : 'Each was timed by itself.',
@@ -70,7 +68,7 @@ function percentilePlots(section: string, results: readonly Result[]): LinePlot[
     },
   ]
     .filter(({ lines }) => lines.length > 0)
-    .map(({ lines, ...plot }) => ({ ...plot, x: PERCENTILE, y: TIME, lines: coloured(lines) }));
+    .map(({ lines, ...plot }) => ({ ...plot, x: PERCENTILE, y: TIME, lines: coloured(lines, subjects) }));
 }
 
 function byPercentile({ name }: Result, taken: Distribution = [], count = 0): Uncoloured[] {
@@ -81,7 +79,7 @@ function byPercentile({ name }: Result, taken: Distribution = [], count = 0): Un
   return points.length < FEWEST ? [] : [{ subject: name, name, kind: kindOf({ name }), points }];
 }
 
-/** `<benchmark>/<subject>/<bytes>`: a line for each subject. */
+/** `<benchmark>/<subject>/<bytes>`: a line for each subject that has more than one size. */
 function sizePlot(section: string, results: readonly Result[]): LinePlot[] {
   const bandwidth = section === 'bandwidth';
   const lines = new Map<string, { kind: Kind; points: [number, number][] }>();
@@ -93,18 +91,19 @@ function sizePlot(section: string, results: readonly Result[]): LinePlot[] {
     line.points.push([named.bytes, rate.messagesPerSecond * (bandwidth ? named.bytes : 1)]);
     lines.set(named.subject, line);
   }
-  if (lines.size === 0) return [];
+  const drawn = [...lines].filter(([, { points }]) => points.length > 1);
+  if (drawn.length === 0) return [];
   return [
     {
       id: `${section}-by-size`,
-      title: `${section}: ${bandwidth ? 'bytes' : 'messages'} per second by message size`,
+      title: `${bandwidth ? 'Bytes' : 'Messages'} per second by message size`,
       note: `Of the median burst${bandwidth ? '; payload alone is counted' : ''}.`,
       x: { label: 'bytes of a message', quantity: 'bytes', base: 2 },
       y: bandwidth
         ? { label: 'bytes per second', quantity: 'bytesPerSecond', base: 10 }
         : { label: 'messages per second', quantity: 'perSecond', base: 10 },
       lines: coloured(
-        [...lines].map(([subject, { kind, points }]) => ({
+        drawn.map(([subject, { kind, points }]) => ({
           subject,
           name: subject,
           kind,
@@ -135,7 +134,7 @@ function loadPlot(results: readonly Result[]): LinePlot[] {
   return [
     {
       id: 'latency-by-load',
-      title: 'latency: time by messages per second',
+      title: 'Time by messages per second',
       note: 'Messages leave at a given rate, whether the last one has arrived or not. Dashed is the 99th percentile.',
       x: { label: 'messages per second', quantity: 'perSecond', base: 10 },
       y: TIME,
@@ -146,8 +145,14 @@ function loadPlot(results: readonly Result[]): LinePlot[] {
 
 type Uncoloured = Omit<Line, 'colour' | 'dashed'> & { readonly subject: string; readonly dashed?: boolean };
 
-function coloured(lines: readonly Uncoloured[]): Line[] {
-  const subjects = [...new Set(lines.map(({ subject }) => subject))];
+function order(name: string): number {
+  return ['ours', 'peer', 'floor'].indexOf(kindOf({ name }));
+}
+
+function coloured(
+  lines: readonly Uncoloured[],
+  subjects = [...new Set(lines.map(({ subject }) => subject))],
+): Line[] {
   return lines.map(({ subject, ...line }) => ({
     ...line,
     dashed: line.dashed ?? line.kind !== 'ours',
