@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 export const BENCHMARKS = ['rtt', 'waiting', 'scale', 'durability'] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
-export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]
+export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--html FILE] [--directory DIR]
+       npm run -s bench -- compare BASE.json [NEW.json]
 
 benchmarks
   rtt          round trips of mixed small messages: our transports, their floors, and peers
@@ -15,6 +16,7 @@ benchmarks
 options
   --quick          under 45 seconds, with fewer and shorter measurements
   --json FILE      also write the results as JSON; '-' is standard output, and the table goes to standard error
+  --html FILE      also write the results as a page with plots, which needs nothing but a browser
   --directory DIR  durability: a folder on the disk to measure; default is the system's for temporary files
   --help           this text
 `;
@@ -25,6 +27,8 @@ export interface RunRequest {
   readonly quick: boolean;
   /** Where the JSON goes, '-' for standard output; undefined for nowhere. */
   readonly json: string | undefined;
+  /** Where the page goes; undefined for nowhere. */
+  readonly html: string | undefined;
   /** On the disk to measure; undefined for the system's folder for temporary files. */
   readonly directory: string | undefined;
 }
@@ -54,12 +58,13 @@ export function parseArguments(words: readonly string[]): Request {
   if (more.length > 0)
     return { kind: 'misuse', message: `one benchmark at a time, got also '${more.join(' ')}'` };
   if (values.json === '') return { kind: 'misuse', message: "--json needs the name of a file, or '-'" };
+  if (values.html === '') return { kind: 'misuse', message: '--html needs the name of a file' };
   if (values.directory === '') return { kind: 'misuse', message: '--directory needs the name of a folder' };
   if (values.directory !== undefined && benchmark !== 'durability') {
     return { kind: 'misuse', message: `--directory is for durability, ${benchmark} measures no disk` };
   }
-  const { quick, json, directory } = values;
-  return { kind: 'run', benchmark, quick, json, directory };
+  const { quick, json, html, directory } = values;
+  return { kind: 'run', benchmark, quick, json, html, directory };
 }
 
 function parse(words: readonly string[]) {
@@ -69,6 +74,7 @@ function parse(words: readonly string[]) {
     options: {
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
+      html: { type: 'string' },
       directory: { type: 'string' },
       help: { type: 'boolean', default: false },
     },

@@ -1,4 +1,4 @@
-/** `npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]`: see README.md. */
+/** `npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--html FILE] [--directory DIR]`: see README.md. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -9,9 +9,11 @@ import { diskOf } from './durability/fileSystem.js';
 import { runDurability } from './durability/run.js';
 import { describeEnvironment } from './environment.js';
 import { compileLimits } from './limitPrograms.js';
+import { readAssets } from './page/assets.js';
+import { formatPage } from './page/page.js';
 import { canPin } from './pinning.js';
 import { Progress } from './progress.js';
-import type { Outcome, Report } from './report.js';
+import { formatJson, type Outcome, type Report } from './report.js';
 import type { RoundsSettings } from './rounds.js';
 import { runRtt } from './rtt.js';
 import { runScale } from './scale/run.js';
@@ -34,7 +36,7 @@ if (request.kind === 'help') {
   exitOnSignals();
   try {
     const report = await run(request);
-    write(report, request.json);
+    write(report, request);
     if (report.failed.length > 0) process.exitCode = FAILED;
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
@@ -43,9 +45,11 @@ if (request.kind === 'help') {
 }
 
 async function run(request: RunRequest): Promise<Report> {
-  const { benchmark, json } = request;
+  const { benchmark, json, html } = request;
   // A report that cannot be written is better known before it is measured.
-  if (json !== undefined && json !== '-') accessSync(dirname(resolve(json)), constants.W_OK);
+  for (const file of [json, html]) {
+    if (file !== undefined && file !== '-') accessSync(dirname(resolve(file)), constants.W_OK);
+  }
   const progress = new Progress(process.stderr);
   const report = await (benchmark === 'durability'
     ? durability(request, progress)
@@ -75,11 +79,12 @@ async function durability({ benchmark, quick, ...request }: RunRequest, progress
   return { environment, ...outcome };
 }
 
-function write(report: Report, json: string | undefined): void {
+function write(report: Report, { json, html }: Pick<RunRequest, 'json' | 'html'>): void {
   const table = formatReport(report);
   if (json === '-') process.stderr.write(table);
   else process.stdout.write(table);
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  if (html !== undefined) writeFileSync(html, formatPage(report, readAssets()));
+  const text = formatJson(report);
   if (json === '-') process.stdout.write(text);
   else if (json !== undefined) writeFileSync(json, text);
 }

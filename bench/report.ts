@@ -1,7 +1,8 @@
 /** What a run leaves: the shape of the JSON, and how its entries are made. */
 import type { Histogram } from 'hdr-histogram-js';
+import { type Distribution, distribution } from './distribution.js';
 import type { Environment } from './environment.js';
-import { mean, median, type Summary, summarize } from './statistics.js';
+import { mean, median, quantile, type Summary, summarize } from './statistics.js';
 import type { RateOf } from './subject.js';
 
 /** What a benchmark has found. */
@@ -34,6 +35,10 @@ export interface Result extends Summary {
   readonly samples: number;
   /** How often the measurement was begun anew, with a fresh echo; only those that settled are counted. */
   readonly slices: number;
+  /** The median of each slice: how far these are apart is the noise that `compare` goes by. */
+  readonly medians?: readonly number[];
+  /** The samples by percentile. */
+  readonly distribution?: Distribution;
   /** This compared with its floor; for a busy polling subject, with the probes around its own slices. */
   readonly ratio?: Ratio;
   /** The same, compared with a floor that waits in the event loop as this does. */
@@ -55,6 +60,8 @@ export interface Ratio {
   readonly to: string;
   readonly mean: number;
   readonly p50: number;
+  /** What `p50` is the median of: one for each slice. */
+  readonly slices?: readonly number[];
 }
 
 /** Messages that went one way. */
@@ -77,6 +84,8 @@ export interface WrittenBytes {
 export interface Single extends Summary {
   readonly n: number;
   readonly clock: number;
+  /** The round trips by percentile. */
+  readonly distribution?: Distribution;
 }
 
 export interface Failure {
@@ -92,14 +101,19 @@ export function makeResult(
   unit: Unit = 'ns',
 ): Result {
   const samples = slices.flat();
+  const sorted = Float64Array.from(samples).sort();
+  const parts = unit === '%' ? 1000 : 10;
+  const round = (value: number): number => Math.round(value * parts) / parts;
   return {
     name,
     unit,
     n: samples.length * batch,
-    ...rounded(summarize(samples), unit === '%' ? 1000 : 10),
+    ...rounded(summarize(samples), parts),
     batch,
     samples: samples.length,
     slices: slices.length,
+    medians: slices.filter((slice) => slice.length > 0).map((slice) => round(median(slice))),
+    distribution: distribution(samples.length, (percentile) => round(quantile(sorted, percentile / 100))),
   };
 }
 
@@ -116,6 +130,9 @@ export function makeSingle(histogram: Histogram, clock: number): Single {
         max: histogram.maxValue,
       },
       10,
+    ),
+    distribution: distribution(histogram.totalCount, (percentile) =>
+      histogram.getValueAtPercentile(percentile),
     ),
   };
 }
@@ -135,13 +152,11 @@ export function makeRateResult(
   { unit, bytes }: RateOf,
 ): Result {
   const samples = slices.flat();
-  const rates = summarize(samples.map((ns) => rateOf(ns, { unit, bytes })));
-  const whole = { ...rates, mean: rateOf(mean(samples), { unit, bytes }) };
+  const rates = slices.map((slice) => slice.map((ns) => Math.round(rateOf(ns, { unit, bytes }))));
   const rate = ratesOf(samples);
   return {
-    ...makeResult(name, batch, slices),
-    unit,
-    ...rounded(whole, 1),
+    ...makeResult(name, batch, rates, unit),
+    mean: Math.round(rateOf(mean(samples), { unit, bytes })),
     rate: { ...rate, bytesPerSecond: rate.messagesPerSecond * bytes },
   };
 }
@@ -179,21 +194,33 @@ export function makeRatio(
   to: string,
   slices: readonly { readonly subject: Centre; readonly probes: readonly Centre[] }[],
 ): Ratio {
-  const ratio = (field: keyof Centre): number =>
-    significant(
-      median(
-        slices.map(({ subject, probes }) => {
-          const floor = probes.reduce((sum, probe) => sum + probe[field], 0) / probes.length;
-          return subject[field] / floor;
-        }),
-      ),
-    );
-  return { to, mean: ratio('mean'), p50: ratio('p50') };
+  const ratios = (field: keyof Centre): number[] =>
+    slices.map(({ subject, probes }) => {
+      const floor = probes.reduce((sum, probe) => sum + probe[field], 0) / probes.length;
+      return subject[field] / floor;
+    });
+  const p50 = ratios('p50');
+  return {
+    to,
+    mean: significant(median(ratios('mean'))),
+    p50: significant(median(p50)),
+    slices: p50.map((ratio) => Number(ratio.toPrecision(4))),
+  };
 }
 
 function rounded({ mean, p50, p99, p999, max }: Summary, parts: number): Summary {
   const round = (value: number): number => Math.round(value * parts) / parts;
   return { mean: round(mean), p50: round(p50), p99: round(p99), p999: round(p999), max: round(max) };
+}
+
+/** A report as JSON that can be read: lists of numbers take one line each. */
+export function formatJson(report: Report): string {
+  const text = JSON.stringify(report, null, 2);
+  const inOneLine = text.replace(
+    /\[\n\s+([-+.\de]+(?:,\n\s+[-+.\de]+)*)\n\s+\]/g,
+    (_, numbers: string) => `[${numbers.replace(/,\s+/g, ', ')}]`,
+  );
+  return `${inOneLine}\n`;
 }
 
 function tenth(value: number): number {

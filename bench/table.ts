@@ -1,7 +1,8 @@
 /** A report as text for a terminal. */
-import type { Benchmark } from './arguments.js';
+import { BENCHMARKS, type Benchmark } from './arguments.js';
 import type { Environment } from './environment.js';
 import type { Ratio, Report, Result } from './report.js';
+import { type Section, sectionsOf } from './sections.js';
 
 const TIMES_HEAD = ['mean', 'p50', 'p99', 'p99.9', 'max'];
 const BATCH_HEAD = ['batches, mean round trip', ...TIMES_HEAD, 'mean/floor', 'p50/floor', 'n'];
@@ -28,16 +29,32 @@ const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
 const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
 
-export function formatReport({ environment, results, failed, warnings }: Report): string {
+/** Cells as they are shown; the first column names what the others tell of. */
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export function formatReport(report: Report): string {
+  const { environment, results, failed, warnings } = report;
   const { node, v8, cpu, cores, kernel, version, quick, benchmark } = environment;
   const lines = [
     `tcpshm ${version} ${benchmark}${quick ? ' (quick)' : ''}, node ${node} (V8 ${v8}), ${kernel}`,
     `${cpu}, ${cores} cores, ${placement(environment)}`,
-    ...TABLES[benchmark](results),
+    ...sectionsOf(results, benchmark)
+      .flatMap(tablesOf)
+      .flatMap((table) => ['', ...formatTable(table)]),
   ];
   for (const { name, reason } of failed) lines.push('', `not measured: ${name}: ${reason}`);
   for (const warning of warnings) lines.push('', `warning: ${warning}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** Of the results of one benchmark, which `sectionsOf` has found. */
+export function tablesOf({ name, results }: Section): Table[] {
+  const benchmark = BENCHMARKS.find((each) => each === name);
+  const tables = benchmark === undefined ? anyTables(results) : TABLES[benchmark](results);
+  return tables.filter(({ rows }) => rows.length > 0);
 }
 
 /** Nanoseconds with a unit that keeps them short: '233 ns', '59.1 µs', '4.20 ms'. */
@@ -47,13 +64,13 @@ export function formatTime(ns: number): string {
   return `${(ns / 1e6).toFixed(2)} ms`;
 }
 
-function placement({ cpus, pinned, disk }: Environment): string {
+export function placement({ cpus, pinned, disk }: Pick<Environment, 'cpus' | 'pinned' | 'disk'>): string {
   const where = disk === undefined ? '' : `, ${disk.directory} on ${disk.device} (${disk.type})`;
   if (cpus.length === 0) return `not pinned${where}`;
   return `${pinned ? 'pinned to' : 'floors pinned to'} ${cpus.join(' and ')}${where}`;
 }
 
-const TABLES: Record<Benchmark, (results: readonly Result[]) => string[]> = {
+const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
   rtt: (results) => roundTripTables(BATCH_HEAD, results.map(batchRow), results),
   waiting: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
@@ -64,8 +81,7 @@ const TABLES: Record<Benchmark, (results: readonly Result[]) => string[]> = {
         trips.map((result) => comparedRow(result, result.peerRatio)),
         trips,
       ),
-      '',
-      ...table(IDLE_HEAD, idle.map(idleRow)),
+      { head: IDLE_HEAD, rows: idle.map(idleRow) },
     ];
   },
   scale: (results) =>
@@ -81,13 +97,26 @@ function roundTripTables(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   results: readonly Result[],
-): string[] {
-  return ['', ...table(head, rows), '', ...table(SINGLE_HEAD, results.flatMap(singleRow))];
+): Table[] {
+  return [
+    { head, rows },
+    { head: SINGLE_HEAD, rows: results.flatMap(singleRow) },
+  ];
 }
 
-function durabilityTables(results: readonly Result[]): string[] {
+function anyTables(results: readonly Result[]): Table[] {
+  return [
+    ...roundTripTables(BATCH_HEAD, results.map(batchRow), results),
+    { head: RATE_HEAD, rows: results.flatMap(rateRow) },
+  ];
+}
+
+function durabilityTables(results: readonly Result[]): Table[] {
   const writes = results.filter(({ rate }) => rate === undefined);
-  return ['', ...table(RATE_HEAD, results.flatMap(rateRow)), '', ...table(WRITE_HEAD, writes.map(writeRow))];
+  return [
+    { head: RATE_HEAD, rows: results.flatMap(rateRow) },
+    { head: WRITE_HEAD, rows: writes.map(writeRow) },
+  ];
 }
 
 function batchRow(result: Result): string[] {
@@ -151,8 +180,8 @@ function multiple(ratio: number | undefined): string {
   return ratio < 0.5 ? `1/${(1 / ratio).toFixed(1)}` : ratio.toFixed(2);
 }
 
-/** The first column to the left, the others to the right, each as wide as its widest cell. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** As lines of text: the first column to the left, the others to the right, each as wide as its widest cell. */
+export function formatTable({ head, rows }: Table): string[] {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );

@@ -14,12 +14,20 @@ describe('arguments of the bench', () => {
       benchmark: 'rtt',
       quick: false,
       json: undefined,
+      html: undefined,
       directory: undefined,
     });
   });
 
   it('have options before or after it', () => {
-    const expected = { kind: 'run', benchmark: 'rtt', quick: true, json: 'out.json', directory: undefined };
+    const expected = {
+      kind: 'run',
+      benchmark: 'rtt',
+      quick: true,
+      json: 'out.json',
+      html: undefined,
+      directory: undefined,
+    };
     expect(parseArguments(['rtt', '--quick', '--json', 'out.json'])).to.deep.equal(expected);
     expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
   });
@@ -34,12 +42,18 @@ describe('arguments of the bench', () => {
     expect(parseArguments(['rtt', '--json', '-'])).to.include({ json: '-' });
   });
 
+  it('name a file for the page', () => {
+    expect(parseArguments(['rtt', '--html', 'out.html'])).to.include({ html: 'out.html', json: undefined });
+    expect(misuse('rtt', '--html', '')).to.match(/--html needs/);
+  });
+
   it('name the folder on whose disk durability is measured', () => {
     expect(parseArguments(['durability', '--directory', '/srv'])).to.deep.equal({
       kind: 'run',
       benchmark: 'durability',
       quick: false,
       json: undefined,
+      html: undefined,
       directory: '/srv',
     });
   });

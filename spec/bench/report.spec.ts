@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { emptyHistogram } from '../../bench/measure.js';
-import { makeRate, makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
+import { formatJson, makeRate, makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
 import { formatReport, formatTime } from '../../bench/table.js';
 
 const report: Report = {
@@ -46,6 +46,15 @@ describe('report of the bench', () => {
       batch: 1000,
       samples: 3,
       slices: 2,
+      medians: [200, 220.1],
+      distribution: [
+        [0, 200],
+        [20, 200],
+        [37.5, 220.1],
+        [50, 220.1],
+        [60, 220.1],
+        [100, 240],
+      ],
     });
   });
 
@@ -62,13 +71,21 @@ describe('report of the bench', () => {
       to: 'limit/core-to-core',
       mean: 2,
       p50: 1,
+      slices: [1, 4.5, 0.75],
     });
   });
 
   it('summarizes single round trips, and states the cost of the clock', () => {
     const histogram = emptyHistogram();
     for (let ns = 1; ns <= 1000; ns++) histogram.recordValue(ns);
-    expect(makeSingle(histogram, 33.33)).to.deep.equal({
+    const { distribution, ...summary } = makeSingle(histogram, 33.33);
+    expect(distribution).to.deep.include.members([
+      [0, 1],
+      [50, 500],
+      [99, 990],
+      [100, 1000],
+    ]);
+    expect(summary).to.deep.equal({
       n: 1000,
       clock: 33.3,
       mean: 500.5,
@@ -89,8 +106,11 @@ describe('report of the bench', () => {
     });
   });
 
-  it('survives JSON', () => {
-    expect(JSON.parse(JSON.stringify(report))).to.deep.equal(report);
+  it('survives JSON, in which a list of numbers takes one line', () => {
+    const json = formatJson(report);
+    expect(JSON.parse(json)).to.deep.equal(report);
+    expect(json).to.match(/^ +"medians": \[200, 220\],$/m);
+    expect(json).to.match(/^ +\[100, 120\]$/m);
   });
 
   it('prints every result, what failed, and the warnings', () => {
