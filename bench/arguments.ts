@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 /** The benchmarks that there are. */
-export const BENCHMARKS = ['rtt', 'throughput', 'waiting', 'scale', 'durability'] as const;
+export const BENCHMARKS = ['rtt', 'throughput', 'bandwidth', 'waiting', 'scale', 'durability'] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 /** One of them, or all in turn. */
 export type Choice = Benchmark | 'all';
@@ -12,6 +12,7 @@ export const USAGE = `usage: npm run -s bench -- [BENCHMARK] [--quick] [--json F
 benchmarks (all of them, in turn, where none is named)
   rtt          round trips of mixed small messages: our transports, their floors, and peers
   throughput   small messages one way, as fast as they go
+  bandwidth    large messages, written once and read once
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
   scale        round trips of one connection alone, and beside many idle ones
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync

@@ -1,4 +1,5 @@
 /** The floors of a run: probes of each, and what they tell of its usual state. */
+import { SIZES, type Size } from './bandwidth/sizes.js';
 import { type LimitProbe, probe } from './limitPrograms.js';
 import type { Progress } from './progress.js';
 import { makeRateResult, makeResult, type Result } from './report.js';
@@ -18,6 +19,11 @@ const SHARED_ROUND_TRIPS = { batch: 1000 } as const;
 const SLEEPY_ROUND_TRIPS = { batch: 20 } as const;
 const oneWay = (bytes: number) => ({ batch: 20_000, rate: { unit: '/s', bytes } }) as const;
 
+const bulk = (size: Size) => {
+  const { bytes, batch } = SIZES[size];
+  return { batch, rate: { unit: 'B/s', bytes } } as const;
+};
+
 /** What a sample of each is the mean of, and where it is not a round trip, of what the rate is reported. */
 const PROBED: Record<Limit, { readonly batch: number; readonly rate?: RateOf }> = {
   'core-to-core': SHARED_ROUND_TRIPS,
@@ -36,6 +42,14 @@ const PROBED: Record<Limit, { readonly batch: number; readonly rate?: RateOf }> 
   'tcp-stream': oneWay(64),
   'tcp-stream-256': oneWay(256),
   'tcp-stream-1024': oneWay(1024),
+  'tcp-stream-4KiB': bulk('4KiB'),
+  'tcp-stream-64KiB': bulk('64KiB'),
+  'tcp-stream-1MiB': bulk('1MiB'),
+  'tcp-stream-4MiB': bulk('4MiB'),
+  'memcpy-shm/4KiB': bulk('4KiB'),
+  'memcpy-shm/64KiB': bulk('64KiB'),
+  'memcpy-shm/1MiB': bulk('1MiB'),
+  'memcpy-shm/4MiB': bulk('4MiB'),
 };
 /** On a single processor each side spins until its time slice is over: a round trip takes milliseconds. */
 const BATCH_ON_ONE_CPU = 4;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { runAll } from './all.js';
 import { type Benchmark, parseArguments, type RunRequest, USAGE } from './arguments.js';
+import { runBandwidth } from './bandwidth/run.js';
 import { exitOnSignals } from './cleanup.js';
 import { allowedCpus, choosePair } from './cpus.js';
 import { diskOf } from './durability/fileSystem.js';
@@ -26,7 +27,7 @@ import { runWaiting } from './waiting/run.js';
 const PINNED: Record<
   Exclude<Benchmark, 'durability'>,
   (quick: boolean, settings: RoundsSettings) => Promise<Outcome>
-> = { rtt: runRtt, throughput: runThroughput, waiting: runWaiting, scale: runScale };
+> = { rtt: runRtt, throughput: runThroughput, bandwidth: runBandwidth, waiting: runWaiting, scale: runScale };
 
 const FAILED = 1;
 const MISUSE = 2;

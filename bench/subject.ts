@@ -23,6 +23,14 @@ export const LIMITS = [
   'tcp-stream',
   'tcp-stream-256',
   'tcp-stream-1024',
+  'tcp-stream-4KiB',
+  'tcp-stream-64KiB',
+  'tcp-stream-1MiB',
+  'tcp-stream-4MiB',
+  'memcpy-shm/4KiB',
+  'memcpy-shm/64KiB',
+  'memcpy-shm/1MiB',
+  'memcpy-shm/4MiB',
 ] as const;
 export type Limit = (typeof LIMITS)[number];
 

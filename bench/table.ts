@@ -74,6 +74,7 @@ export function placement({ cpus, pinned, disk }: Pick<Environment, 'cpus' | 'pi
 const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
   rtt: (results) => roundTripTables(BATCH_HEAD, results.map(batchRow), results),
   throughput: flowTables,
+  bandwidth: flowTables,
   waiting: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
     const idle = results.filter(({ unit }) => unit !== 'ns');

@@ -14,8 +14,15 @@ export const PAYLOAD_BYTES = 64;
 const COUNT = 0;
 const CHECKSUM = 4;
 const FIGURE = 8;
-const ANSWER_BYTES = 16;
+export const ANSWER_BYTES = 16;
 const WORD = 4;
+
+/** Where a message is. */
+export interface Payload {
+  readonly view: DataView;
+  readonly offset: number;
+  readonly size: number;
+}
 
 /** What one side has seen of the messages so far. Both must come to the same. */
 export abstract class Seen {
@@ -30,21 +37,25 @@ export abstract class Seen {
   abstract write(message: Message): void;
 
   /** Verifies that this is the next message, and counts it. */
-  abstract read(message: Message): void;
+  abstract read(message: Payload): void;
 
   /** Tells the other side, and a figure of this process: what it has written to the disk so far, say. */
   answer(connection: Connection, figure: number): void {
     const message = connection.alloc(ANSWER_BYTES);
     if (message === null) throw new Error('no room for an answer, though it travels alone');
-    const { view, offset } = message;
-    view.setInt32(offset + COUNT, this.#count, true);
-    view.setInt32(offset + CHECKSUM, this.#checksum, true);
-    view.setFloat64(offset + FIGURE, figure, true);
+    this.tell(message.view, message.offset, figure);
     connection.push();
   }
 
+  /** Writes the same into `ANSWER_BYTES`. */
+  tell(view: DataView, offset: number, figure: number): void {
+    view.setInt32(offset + COUNT, this.#count, true);
+    view.setInt32(offset + CHECKSUM, this.#checksum, true);
+    view.setFloat64(offset + FIGURE, figure, true);
+  }
+
   /** Verifies the other side's answer against this tally, and gives its figure. */
-  check({ view, offset }: Message): number {
+  check({ view, offset }: Pick<Payload, 'view' | 'offset'>): number {
     const count = view.getInt32(offset + COUNT, true);
     const checksum = view.getInt32(offset + CHECKSUM, true);
     this.#compare(count, checksum);
@@ -80,12 +91,12 @@ export class Tally extends Seen {
     this.#bytes = bytes;
   }
 
-  override write({ view, offset }: Message): void {
+  override write({ view, offset }: Pick<Payload, 'view' | 'offset'>): void {
     stamp(view, offset, this.#bytes, this.count);
     this.add(view.getInt32(offset + this.#bytes - WORD, true));
   }
 
-  override read({ view, offset, size }: Message): void {
+  override read({ view, offset, size }: Payload): void {
     verify(view, offset, size, this.count, this.#bytes);
     this.add(view.getInt32(offset + this.#bytes - WORD, true));
   }

@@ -8,7 +8,7 @@
  * number: a part that is missing, cleared or of another message changes it.
  */
 import type { Message } from '../../lib/index.js';
-import { Seen, Tally } from '../tally.js';
+import { type Payload, Seen, Tally } from '../tally.js';
 
 /** From this size on. */
 const BULK_BYTES = 4096;
@@ -88,14 +88,14 @@ export class BulkTally extends Seen {
     this.add(this.count);
   }
 
-  override read(message: Message): void {
+  override read(message: Payload): void {
     const [start, count] = [message.offset / WORD, message.size / WORD];
     this.#cargo.verify(this.#wordsOf(message), start, count, this.count);
     this.add(this.count);
   }
 
   /** The same array as long as messages come from the same ring. */
-  #wordsOf({ view }: Message): Float64Array {
+  #wordsOf({ view }: Pick<Payload, 'view'>): Float64Array {
     if (view !== this.#view) {
       this.#view = view;
       this.#words = new Float64Array(view.buffer, view.byteOffset, view.byteLength / WORD);

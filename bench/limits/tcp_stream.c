@@ -18,7 +18,7 @@
 #define FRAME 64
 #endif
 
-#define CHUNK (65536 / FRAME * FRAME)
+#define CHUNK (FRAME > 65536 ? FRAME : 65536 / FRAME * FRAME)
 
 typedef struct {
   int fd[2];
