@@ -2,7 +2,8 @@
 import type { Environment } from '../environment.js';
 import type { Ratio, Report, Result } from '../report.js';
 import { kindOf } from '../sections.js';
-import { type Figure, noiseOf } from './noise.js';
+import { median } from '../statistics.js';
+import { type Circumstances, type Figure, noiseOf, varianceOf } from './noise.js';
 
 export type Verdict =
   /** Beyond the noise. */
@@ -48,12 +49,14 @@ export function compareReports(base: Report, now: Report): Comparison {
   const failed = new Set(now.failed.map(({ name }) => name));
   const pairs = [...olds].flatMap(([key, old]) => {
     const result = news.get(key);
-    return result === undefined ? [] : [{ old, result }];
+    return result === undefined ? [] : [pairOf(old, result, elsewhere)];
   });
-  const judged = pairs.filter(({ old, result }) => isJudged(old, result, elsewhere)).length;
-  const changes = pairs.map(({ old, result }) =>
-    compareResults(old, result, isJudged(old, result, elsewhere), judged),
-  );
+  const variances = pairs.flatMap(({ base, now }) => varianceOf(base, now)?.variance ?? []);
+  const circumstances = {
+    judged: pairs.filter(({ isJudged }) => isJudged).length,
+    usualVariance: variances.length === 0 ? undefined : median(variances),
+  };
+  const changes = pairs.map((pair) => changeOf(pair, circumstances));
   for (const [key, old] of olds) {
     if (!news.has(key)) changes.push(gone(old, failed.has(old.name)));
   }
@@ -74,9 +77,25 @@ function byKey(results: readonly Result[]): Map<string, Result> {
   return keyed;
 }
 
-function isJudged(old: Result, result: Result, elsewhere: boolean): boolean {
-  if (kindOf(result) !== 'ours') return false;
-  return !elsewhere || comparedTo(old, result) !== undefined;
+/** What is compared of a result that both reports have. */
+interface Pair {
+  readonly result: Result;
+  /** What both are a multiple of. */
+  readonly floor: string | undefined;
+  readonly base: Figure;
+  readonly now: Figure;
+  readonly isJudged: boolean;
+}
+
+function pairOf(old: Result, result: Result, elsewhere: boolean): Pair {
+  const ratios = comparedTo(old, result);
+  return {
+    result,
+    floor: ratios?.now.to,
+    base: figureOf(old, ratios?.old),
+    now: figureOf(result, ratios?.now),
+    isJudged: kindOf(result) === 'ours' && (!elsewhere || ratios !== undefined),
+  };
 }
 
 /**
@@ -91,16 +110,13 @@ function comparedTo(old: Result, result: Result): { readonly old: Ratio; readonl
   return undefined;
 }
 
-function compareResults(old: Result, result: Result, isJudged: boolean, judged: number): Change {
-  const ratios = comparedTo(old, result);
-  const base = figureOf(old, ratios?.old);
-  const now = figureOf(result, ratios?.now);
+function changeOf({ result, floor, base, now, isJudged }: Pair, circumstances: Circumstances): Change {
   const change = base.value > 0 ? now.value / base.value - 1 : undefined;
-  const noise = noiseOf(base, now, result.unit, judged);
+  const noise = noiseOf(base, now, result.unit, circumstances);
   return {
     name: result.name,
-    figure: ratios === undefined ? 'p50' : `p50 ÷ ${ratios.now.to}`,
-    unit: ratios === undefined ? result.unit : 'ratio',
+    figure: floor === undefined ? 'p50' : `p50 ÷ ${floor}`,
+    unit: floor === undefined ? result.unit : 'ratio',
     base: base.value,
     now: now.value,
     change,

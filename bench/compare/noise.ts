@@ -26,36 +26,53 @@ export const FALSE_ALARMS = 0.05;
 export const LEAST: Record<Unit, number> = { ns: 0.05, B: 0.2, '%': 0.5 };
 /** The same where there are no slices to tell of the noise. */
 export const LEAST_WITHOUT_SLICES = 0.1;
-/** With fewer degrees of freedom, the spread of slices tells nothing. */
-const LEAST_FREEDOM = 2;
+/**
+ * Two or three slices, as quick runs have them, hardly tell how noisy a figure is: what is usual in both reports is added
+ * with the weight of so many more. (A moderated t test, as of Smyth 2004, with a fixed weight.)
+ */
+const WEIGHT_OF_USUAL = 4;
 /** Of the median of normal values, as a multiple of that of their mean: the root of π/2. */
 const ERROR_OF_MEDIAN = Math.sqrt(Math.PI / 2);
 
-/** The change beyond which two figures differ, as a share: 0.1 for 10 %. `judged` is how many are compared in all. */
-export function noiseOf(base: Figure, now: Figure, unit: Unit, judged: number): number {
+/** What all pairs of figures of two reports have in common. */
+export interface Circumstances {
+  /** How many are judged. */
+  readonly judged: number;
+  /** The median of their variances; undefined where there are none. */
+  readonly usualVariance: number | undefined;
+}
+
+/** The change beyond which two figures differ, as a share: 0.1 for 10 %. */
+export function noiseOf(
+  base: Figure,
+  now: Figure,
+  unit: Unit,
+  { judged, usualVariance }: Circumstances,
+): number {
   const least = base.unsettled || now.unsettled ? Math.max(USUAL, LEAST[unit]) : LEAST[unit];
-  const error = errorOf(base.slices, now.slices);
-  if (error !== undefined) {
-    const t = criticalT(FALSE_ALARMS / Math.max(1, judged), error.freedom);
-    return Math.max(least, Math.expm1(t * error.standard));
-  }
-  return Math.max(least, LEAST_WITHOUT_SLICES, base.spread - 1, now.spread - 1);
+  const own = varianceOf(base, now);
+  if (own === undefined) return Math.max(least, LEAST_WITHOUT_SLICES, base.spread - 1, now.spread - 1);
+  const freedom = own.freedom + WEIGHT_OF_USUAL;
+  const variance = (own.variance * own.freedom + (usualVariance ?? own.variance) * WEIGHT_OF_USUAL) / freedom;
+  const error = ERROR_OF_MEDIAN * Math.sqrt(variance * (1 / base.slices.length + 1 / now.slices.length));
+  return Math.max(least, Math.expm1(criticalT(FALSE_ALARMS / Math.max(1, judged), freedom) * error));
+}
+
+export interface Variance {
+  readonly variance: number;
+  /** Degrees of freedom: how many values it is known from. */
+  readonly freedom: number;
 }
 
 /**
- * The standard error of the difference of two medians of slices. The spread is that of both together, each around its
- * own centre: it is the noise of the machine and the subject, and the same in both.
+ * Of slices, in both reports together, each around its own centre: the noise is that of the machine and the subject, and
+ * the same in both. Undefined where there are too few.
  */
-function errorOf(
-  base: readonly number[],
-  now: readonly number[],
-): { readonly standard: number; readonly freedom: number } | undefined {
-  const freedom = base.length + now.length - 2;
-  if (base.length === 0 || now.length === 0 || freedom < LEAST_FREEDOM) return undefined;
-  if ([...base, ...now].some((value) => value <= 0)) return undefined;
-  const variance = (squares(base) + squares(now)) / freedom;
-  const standard = ERROR_OF_MEDIAN * Math.sqrt(variance * (1 / base.length + 1 / now.length));
-  return { standard, freedom };
+export function varianceOf(base: Figure, now: Figure): Variance | undefined {
+  const freedom = base.slices.length + now.slices.length - 2;
+  if (base.slices.length === 0 || now.slices.length === 0 || freedom < 1) return undefined;
+  if ([...base.slices, ...now.slices].some((value) => value <= 0)) return undefined;
+  return { variance: (squares(base.slices) + squares(now.slices)) / freedom, freedom };
 }
 
 /** The sum of squares of how far the logarithms are from their mean. */
