@@ -7,18 +7,21 @@
   const drawings = JSON.parse(document.getElementById('drawings').textContent);
   const COLOURS = 8;
   const DASH = [7, 5];
-  const TICK_PX = 58;
+  const TICK_PX = 48;
   const dark = matchMedia('(prefers-color-scheme: dark)');
   let drawn = [];
 
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const heightFor = (width) => Math.round(Math.min(460, Math.max(280, width * 0.5)));
 
-  /** Every n-th tick, so that their labels do not meet. */
-  const thinned = (ticks, lengthPx, spacePx) => {
-    const most = Math.max(2, Math.floor(lengthPx / spacePx));
-    const step = Math.ceil(ticks.length / most);
-    return ticks.filter((_, i) => i % step === 0);
+  /** As many ticks as there is room for, so that their labels do not meet. */
+  const thinned = (ticks, [from, to], lengthPx, spacePx) => {
+    const pixelOf = (value) => (Math.log(value / from) / Math.log(to / from)) * lengthPx;
+    const kept = [];
+    for (const tick of ticks) {
+      if (kept.length === 0 || pixelOf(tick) - pixelOf(kept.at(-1)) >= spacePx) kept.push(tick);
+    }
+    return kept;
   };
 
   /** The line as a piece of it, for the legend. */
@@ -27,7 +30,7 @@
     return dash ? `repeating-linear-gradient(90deg, ${colour} 0 6px, transparent 6px 9px)` : colour;
   };
 
-  const axis = ({ label, ticks, tickLabels }, spacePx, lengthOf, more) => ({
+  const axis = ({ label, range, ticks, tickLabels }, spacePx, lengthOf, more) => ({
     label,
     labelGap: 4,
     stroke: variable('--text'),
@@ -35,7 +38,7 @@
     ticks: { stroke: variable('--grid'), width: 1 },
     font: '12px system-ui, sans-serif',
     labelFont: '13px system-ui, sans-serif',
-    splits: (plot) => thinned(ticks, lengthOf(plot), spacePx),
+    splits: (plot) => thinned(ticks, range, lengthOf(plot), spacePx),
     filter: (_, splits) => splits,
     values: (_, splits) => splits.map((tick) => tickLabels[ticks.indexOf(tick)]),
     ...more,
