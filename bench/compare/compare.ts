@@ -46,7 +46,9 @@ export function compareReports(base: Report, now: Report): Comparison {
   const elsewhere = otherMachine(base.environment, now.environment);
   const olds = byKey(base.results);
   const news = byKey(now.results);
-  const failed = new Set(now.failed.map(({ name }) => name));
+  // What failed is a subject, all results of one ('…/idle-1000'), or a whole benchmark.
+  const hasFailed = (result: string): boolean =>
+    now.failed.some(({ name }) => result === name || result.startsWith(`${name}/`));
   const pairs = [...olds].flatMap(([key, old]) => {
     const result = news.get(key);
     return result === undefined ? [] : [pairOf(old, result, elsewhere)];
@@ -58,7 +60,7 @@ export function compareReports(base: Report, now: Report): Comparison {
   };
   const changes = pairs.map((pair) => changeOf(pair, circumstances));
   for (const [key, old] of olds) {
-    if (!news.has(key)) changes.push(gone(old, failed.has(old.name)));
+    if (!news.has(key)) changes.push(gone(old, hasFailed(old.name)));
   }
   for (const [key, result] of news) {
     if (!olds.has(key)) changes.push(added(result));
