@@ -28,8 +28,13 @@ export function exitOnSignals(): void {
 }
 
 /** Starts a program that is killed, at the latest, when this process ends. */
-export function spawnOwned(command: string, words: readonly string[], stdio: StdioOptions): ChildProcess {
-  const child = spawn(command, words, { stdio });
+export function spawnOwned(
+  command: string,
+  words: readonly string[],
+  stdio: StdioOptions,
+  serialization: 'json' | 'advanced' = 'json',
+): ChildProcess {
+  const child = spawn(command, words, { stdio, serialization });
   const kill = (): void => {
     child.kill('SIGKILL');
   };

@@ -1,8 +1,10 @@
-/** `npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--html FILE] [--directory DIR]`: see README.md. */
+/** `npm run -s bench -- [BENCHMARK] [--quick] [--json FILE] [--html FILE] [--directory DIR]`: see README.md. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { parseArguments, type RunRequest, USAGE } from './arguments.js';
+import { runAll } from './all.js';
+import { type Benchmark, parseArguments, type RunRequest, USAGE } from './arguments.js';
+import { runBandwidth } from './bandwidth/run.js';
 import { exitOnSignals } from './cleanup.js';
 import { compareReports, isWorse } from './compare/compare.js';
 import { readReport } from './compare/read.js';
@@ -22,10 +24,14 @@ import type { RoundsSettings } from './rounds.js';
 import { runRtt } from './rtt.js';
 import { runScale } from './scale/run.js';
 import { formatReport } from './table.js';
+import { runThroughput } from './throughput/run.js';
 import { runWaiting } from './waiting/run.js';
 
-/** The benchmarks of round trips, which have floors in C, and two processors that they are pinned to. */
-const ROUND_TRIPS = { rtt: runRtt, waiting: runWaiting, scale: runScale } as const;
+/** The benchmarks that have floors in C, and two processors that they are pinned to. */
+const PINNED: Record<
+  Exclude<Benchmark, 'durability'>,
+  (quick: boolean, settings: RoundsSettings) => Promise<Outcome>
+> = { rtt: runRtt, throughput: runThroughput, bandwidth: runBandwidth, waiting: runWaiting, scale: runScale };
 
 const FAILED = 1;
 const MISUSE = 2;
@@ -63,9 +69,11 @@ async function run(request: RunRequest): Promise<Report> {
     if (file !== undefined && file !== '-') accessSync(dirname(resolve(file)), constants.W_OK);
   }
   const progress = new Progress(process.stderr);
-  const report = await (benchmark === 'durability'
-    ? durability(request, progress)
-    : roundTrips(request, ROUND_TRIPS[benchmark], progress));
+  const report = await (benchmark === 'all'
+    ? runAll(request, progress)
+    : benchmark === 'durability'
+      ? durability(request, progress)
+      : pinned(benchmark, request.quick, progress));
   progress.end();
   return report;
 }
@@ -91,16 +99,12 @@ async function measureAgain(base: Report, request: CompareRequest): Promise<Repo
   return report;
 }
 
-async function roundTrips(
-  { benchmark, quick }: RunRequest,
-  measure: (quick: boolean, settings: RoundsSettings) => Promise<Outcome>,
-  progress: Progress,
-): Promise<Report> {
+async function pinned(benchmark: keyof typeof PINNED, quick: boolean, progress: Progress): Promise<Report> {
   const available = allowedCpus();
   const cpus = choosePair(available);
   const compiler = await compileLimits();
   const environment = describeEnvironment({ benchmark, quick, compiler, cpus, pinned: canPin() });
-  const outcome = await measure(quick, { cpus, cores: available.length, progress });
+  const outcome = await PINNED[benchmark](quick, { cpus, cores: available.length, progress });
   return { environment, ...outcome };
 }
 

@@ -2,7 +2,8 @@
 import type { Histogram } from 'hdr-histogram-js';
 import { type Distribution, distribution } from './distribution.js';
 import type { Environment } from './environment.js';
-import { median, quantile, type Summary, summarize } from './statistics.js';
+import { mean, median, quantile, type Summary, summarize } from './statistics.js';
+import type { RateOf } from './subject.js';
 
 /** What a benchmark has found. */
 export interface Outcome {
@@ -16,10 +17,13 @@ export interface Report extends Outcome {
   readonly environment: Environment;
 }
 
-/** Nanoseconds, per cent of one processor, bytes. */
-export type Unit = 'ns' | '%' | 'B';
+/** Nanoseconds, per cent of one processor, bytes; messages or bytes in a second, of which more is better. */
+export type Unit = 'ns' | '%' | 'B' | '/s' | 'B/s';
 
-/** `mean` to `max` are those of the samples: each is the mean time of `batch` round trips, messages or flushes. */
+/**
+ * `mean` to `max` are those of the samples: each is the mean time of `batch` round trips, messages or flushes, or their
+ * rate. The mean of rates is that of all messages in the time of all.
+ */
 export interface Result extends Summary {
   readonly name: string;
   readonly unit: Unit;
@@ -66,8 +70,15 @@ export interface Rate {
   readonly messagesPerSecond: number;
   readonly slowest: number;
   readonly fastest: number;
+  /** Payload at the median rate. */
+  readonly bytesPerSecond?: number;
   /** Bytes that each side had the kernel write to the disk, in whole pages, for each message. */
-  readonly writtenBytes: { readonly sender: number; readonly receiver: number };
+  readonly writtenBytes?: WrittenBytes;
+}
+
+export interface WrittenBytes {
+  readonly sender: number;
+  readonly receiver: number;
 }
 
 export interface Single extends Summary {
@@ -126,17 +137,51 @@ export function makeSingle(histogram: Histogram, clock: number): Single {
   };
 }
 
-export function makeRate(
-  samples: readonly number[],
-  writtenBytes: { readonly sender: number; readonly receiver: number },
-): Rate {
-  const perSecond = (ns: number): number => Math.round(1e9 / ns);
+export function makeRate(samples: readonly number[], writtenBytes: WrittenBytes): Rate {
   return {
-    messagesPerSecond: perSecond(median(samples)),
-    slowest: perSecond(Math.max(...samples)),
-    fastest: perSecond(Math.min(...samples)),
+    ...ratesOf(samples),
     writtenBytes: { sender: tenth(writtenBytes.sender), receiver: tenth(writtenBytes.receiver) },
   };
+}
+
+/** A result of what goes one way, whose samples are times per message in nanoseconds. */
+export function makeRateResult(
+  name: string,
+  batch: number,
+  slices: readonly (readonly number[])[],
+  { unit, bytes }: RateOf,
+): Result {
+  const samples = slices.flat();
+  const rates = slices.map((slice) => slice.map((ns) => Math.round(rateOf(ns, { unit, bytes }))));
+  const rate = ratesOf(samples);
+  return {
+    ...makeResult(name, batch, rates, unit),
+    mean: Math.round(rateOf(mean(samples), { unit, bytes })),
+    rate: { ...rate, bytesPerSecond: rate.messagesPerSecond * bytes },
+  };
+}
+
+/** Compares the rate of each slice with those of the probes of its floor, all given as times per message. */
+export function makeRateRatio(
+  to: string,
+  slices: readonly { readonly subject: Centre; readonly probes: readonly Centre[] }[],
+): Ratio {
+  const inverse = ({ mean, p50 }: Centre): Centre => ({ mean: 1 / mean, p50: 1 / p50 });
+  return makeRatio(
+    to,
+    slices.map(({ subject, probes }) => ({ subject: inverse(subject), probes: probes.map(inverse) })),
+  );
+}
+
+function ratesOf(samples: readonly number[]): Pick<Rate, 'messagesPerSecond' | 'slowest' | 'fastest'> {
+  const { p50, max } = summarize(samples);
+  const perSecond = (ns: number): number => Math.round(1e9 / ns);
+  const least = samples.reduce((least, ns) => Math.min(least, ns));
+  return { messagesPerSecond: perSecond(p50), slowest: perSecond(max), fastest: perSecond(least) };
+}
+
+function rateOf(ns: number, { unit, bytes }: RateOf): number {
+  return (unit === 'B/s' ? bytes * 1e9 : 1e9) / ns;
 }
 
 interface Centre {

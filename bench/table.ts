@@ -1,7 +1,7 @@
 /** A report as text for a terminal. */
 import { BENCHMARKS, type Benchmark } from './arguments.js';
 import type { Environment } from './environment.js';
-import type { Ratio, Report, Result } from './report.js';
+import type { Ratio, Report, Result, Unit } from './report.js';
 import { type Section, sectionsOf } from './sections.js';
 
 const TIMES_HEAD = ['mean', 'p50', 'p99', 'p99.9', 'max'];
@@ -27,6 +27,7 @@ const ALONE_HEAD = [
 const IDLE_HEAD = ['idle connections', 'mean', 'p50', 'max', 'n'];
 const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
+const FLOW_HEAD = ['one way', 'median', 'mean', 'slowest', 'fastest', 'payload', 'p50/floor', 'n'];
 const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
 
 /** Cells as they are shown; the first column names what the others tell of. */
@@ -72,6 +73,8 @@ export function placement({ cpus, pinned, disk }: Pick<Environment, 'cpus' | 'pi
 
 const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
   rtt: (results) => roundTripTables(BATCH_HEAD, results.map(batchRow), results),
+  throughput: flowTables,
+  bandwidth: flowTables,
   waiting: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
     const idle = results.filter(({ unit }) => unit !== 'ns');
@@ -101,6 +104,18 @@ function roundTripTables(
   return [
     { head, rows },
     { head: SINGLE_HEAD, rows: results.flatMap(singleRow) },
+  ];
+}
+
+/** Rates, and what else there is beside them. */
+function flowTables(results: readonly Result[]): Table[] {
+  const flows = results.filter(isFlow);
+  const trips = results.filter(({ unit }) => unit === 'ns');
+  const others = results.filter((result) => !flows.includes(result) && !trips.includes(result));
+  return [
+    { head: FLOW_HEAD, rows: flows.map(flowRow) },
+    ...roundTripTables(BATCH_HEAD, trips.map(batchRow), trips),
+    { head: IDLE_HEAD, rows: others.map(idleRow) },
   ];
 }
 
@@ -153,11 +168,34 @@ function singleRow({ name, single }: Result): string[][] {
 }
 
 function rateRow({ name, rate, n }: Result): string[][] {
-  if (rate === undefined) return [];
+  if (rate?.writtenBytes === undefined) return [];
   const { messagesPerSecond, slowest, fastest, writtenBytes } = rate;
   const written = [writtenBytes.sender, writtenBytes.receiver].map((bytes) => `${bytes.toFixed(0)} B`);
   const counts = [messagesPerSecond, slowest, fastest].map((count) => count.toLocaleString('en'));
   return [[name, ...counts, ...written, n.toLocaleString('en')]];
+}
+
+function isFlow({ unit }: Result): boolean {
+  return unit === '/s' || unit === 'B/s';
+}
+
+function flowRow(result: Result): string[] {
+  const { unit, p50, mean, rate, ratio, n } = result;
+  const perMessage = unit === 'B/s' && rate !== undefined ? p50 / rate.messagesPerSecond : 1;
+  const [slowest, fastest] = [rate?.slowest ?? 0, rate?.fastest ?? 0].map((each) => each * perMessage);
+  return [
+    nameOf(result),
+    ...[p50, mean, slowest, fastest].map((value) => formatRate(value as number, unit)),
+    formatRate(rate?.bytesPerSecond ?? 0, 'B/s'),
+    multiple(ratio?.p50),
+    n.toLocaleString('en'),
+  ];
+}
+
+/** Messages or bytes in a second: '12.3 M/s', '4.56 GB/s'. */
+export function formatRate(perSecond: number, unit: Unit): string {
+  if (unit === 'B/s') return `${(perSecond / 1e9).toFixed(2)} GB/s`;
+  return perSecond < 100_000 ? `${(perSecond / 1e3).toFixed(1)} k/s` : `${(perSecond / 1e6).toFixed(2)} M/s`;
 }
 
 function writeRow(result: Result): string[] {

@@ -1,6 +1,6 @@
 /** What has changed from one report to another, beyond the noise. Pure. */
 import type { Environment } from '../environment.js';
-import type { Ratio, Report, Result } from '../report.js';
+import type { Ratio, Report, Result, Unit } from '../report.js';
 import { kindOf } from '../sections.js';
 import { median } from '../statistics.js';
 import { type Circumstances, type Figure, noiseOf, varianceOf } from './noise.js';
@@ -25,7 +25,7 @@ export interface Change {
   readonly unit: Result['unit'] | 'ratio';
   readonly base: number | undefined;
   readonly now: number | undefined;
-  /** As a share of the old figure: 0.1 for 10 % more. All figures are better if they are less. */
+  /** As a share of the old figure: 0.1 for 10 % more. */
   readonly change: number | undefined;
   /** As such a share: what is not beyond it may be chance. */
   readonly noise: number | undefined;
@@ -123,16 +123,20 @@ function changeOf({ result, floor, base, now, isJudged }: Pair, circumstances: C
     now: now.value,
     change,
     noise,
-    verdict: isJudged ? verdictOf(change, noise) : 'not judged',
+    verdict: isJudged ? verdictOf(change, noise, result.unit) : 'not judged',
   };
 }
 
-/** A change by half in one direction is one by two in the other. */
-export function verdictOf(change: number | undefined, noise: number): Verdict {
+/** A change by half in one direction is one by two in the other. Of rates more is better, of all else less. */
+export function verdictOf(change: number | undefined, noise: number, unit: Unit): Verdict {
+  const [more, less] = unit === '/s' || unit === 'B/s' ? BETTER_BY_MORE : BETTER_BY_LESS;
   if (change === undefined) return 'within noise';
-  if (change > noise) return 'worse';
-  return change < 1 / (1 + noise) - 1 ? 'better' : 'within noise';
+  if (change > noise) return more;
+  return change < 1 / (1 + noise) - 1 ? less : 'within noise';
 }
+
+const BETTER_BY_MORE = ['better', 'worse'] as const;
+const BETTER_BY_LESS = ['worse', 'better'] as const;
 
 function figureOf(result: Result, ratio: Ratio | undefined): Figure {
   const { p50, p99, medians, unsettled } = result;

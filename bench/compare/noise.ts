@@ -23,7 +23,13 @@ export const FALSE_ALARMS = 0.05;
  * The least change that counts. Slices tell how a run differs within itself, not from the next one, which has its
  * memory in other places: that is a few per cent. What idle connections take of a processor is little.
  */
-export const LEAST: Record<Unit, number> = { ns: 0.05, B: 0.2, '%': 0.5 };
+export const LEAST: Record<Unit, number> = {
+  ns: 0.05,
+  '/s': 0.05,
+  'B/s': 0.05,
+  B: 0.2,
+  '%': 0.5,
+};
 /** The same where there are no slices to tell of the noise. */
 export const LEAST_WITHOUT_SLICES = 0.1;
 /**

@@ -35,7 +35,7 @@ const ENVIRONMENT = [
   ['benchmark', 'string'],
   ['quick', 'boolean'],
 ] as const;
-const UNITS: readonly unknown[] = ['ns', '%', 'B'];
+const UNITS: readonly unknown[] = ['ns', '%', 'B', '/s', 'B/s'];
 const NUMBERS = ['n', 'mean', 'p50', 'p99', 'p999', 'max', 'samples', 'slices'] as const;
 const RATIOS = ['ratio', 'aloneRatio', 'awaitedRatio', 'peerRatio'] as const;
 

@@ -1,5 +1,5 @@
 /** A comparison as text for a terminal. */
-import { formatTable, formatTime } from '../table.js';
+import { formatRate, formatTable, formatTime } from '../table.js';
 import type { Change, Comparison, Verdict } from './compare.js';
 
 const HEAD = ['compared', 'figure', 'base', 'new', 'change', 'noise', 'verdict'];
@@ -52,6 +52,9 @@ function formatValue(value: number, unit: Change['unit']): string {
       return `${(value / 1024).toFixed(1)} KiB`;
     case '%':
       return `${value.toFixed(2)} %`;
+    case '/s':
+    case 'B/s':
+      return formatRate(value, unit);
   }
 }
 

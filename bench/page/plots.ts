@@ -88,7 +88,8 @@ function sizePlot(section: string, results: readonly Result[]): LinePlot[] {
     const named = sizeOf(name);
     if (rate === undefined || named === undefined) continue;
     const line = lines.get(named.subject) ?? { kind: kindOf(result), points: [] };
-    line.points.push([named.bytes, rate.messagesPerSecond * (bandwidth ? named.bytes : 1)]);
+    const { messagesPerSecond, bytesPerSecond = messagesPerSecond * named.bytes } = rate;
+    line.points.push([named.bytes, bandwidth ? bytesPerSecond : messagesPerSecond]);
     lines.set(named.subject, line);
   }
   const drawn = [...lines].filter(([, { points }]) => points.length > 1);

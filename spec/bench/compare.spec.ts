@@ -5,7 +5,15 @@ import { parseReport } from '../../bench/compare/read.js';
 import { wordsOf } from '../../bench/compare/request.js';
 import { criticalT, shareWithin } from '../../bench/compare/student.js';
 import { formatComparison } from '../../bench/compare/text.js';
-import { formatJson, makeRatio, makeResult, type Report, type Result } from '../../bench/report.js';
+import {
+  formatJson,
+  makeRateRatio,
+  makeRateResult,
+  makeRatio,
+  makeResult,
+  type Report,
+  type Result,
+} from '../../bench/report.js';
 import { Random, randomSeed } from '../support/random.js';
 import { environment, reportOf, timed } from './results.js';
 
@@ -78,6 +86,18 @@ describe('comparison of two reports', () => {
     };
     const now = { ...base, aloneRatio: { ...alone, p50: 1.5, slices: [1.5, 1.5, 1.5] } };
     expect(only(base, now)).to.include({ verdict: 'worse', figure: 'p50 ÷ scale/shm/alone' });
+  });
+
+  it('takes a lower rate for worse, also where it is a share of its floor', () => {
+    const flow = (ns: number) => ({
+      ...makeRateResult('throughput/shm/64', 1, [[ns], [ns], [ns]], { unit: '/s', bytes: 64 }),
+      ratio: makeRateRatio(
+        'limit/ring-64',
+        [1, 2, 3].map(() => ({ subject: { mean: ns, p50: ns }, probes: [{ mean: 20, p50: 20 }] })),
+      ),
+    });
+    expect(only(flow(40), flow(80))).to.include({ verdict: 'worse', base: 0.5, now: 0.25 });
+    expect(only(flow(80), flow(40)).verdict).to.equal('better');
   });
 
   it('is careful where a report has no medians of slices', () => {
@@ -185,10 +205,20 @@ describe('comparison of two reports', () => {
 
 describe('verdict on a change', () => {
   it('takes a half in one direction for two in the other', () => {
-    expect(verdictOf(0.51, 0.5)).to.equal('worse');
-    expect(verdictOf(0.49, 0.5)).to.equal('within noise');
-    expect(verdictOf(-0.34, 0.5)).to.equal('better');
-    expect(verdictOf(-0.33, 0.5)).to.equal('within noise');
+    expect(verdictOf(0.51, 0.5, 'ns')).to.equal('worse');
+    expect(verdictOf(0.49, 0.5, 'ns')).to.equal('within noise');
+    expect(verdictOf(-0.34, 0.5, 'ns')).to.equal('better');
+    expect(verdictOf(-0.33, 0.5, 'ns')).to.equal('within noise');
+  });
+});
+
+describe('verdict on a change of a rate', () => {
+  it('takes more for better, and less for worse', () => {
+    for (const unit of ['/s', 'B/s'] as const) {
+      expect(verdictOf(0.51, 0.5, unit)).to.equal('better');
+      expect(verdictOf(-0.34, 0.5, unit)).to.equal('worse');
+      expect(verdictOf(-0.33, 0.5, unit)).to.equal('within noise');
+    }
   });
 });
 

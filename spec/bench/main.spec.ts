@@ -12,7 +12,7 @@ const bench = (...words: string[]) => spawnSync(process.execPath, [MAIN, ...word
 
 describe('command line of the bench', () => {
   it('ends with 2, a reason and the usage when it is misused', () => {
-    for (const words of [[], ['fly'], ['rtt', '--fast']]) {
+    for (const words of [['fly'], ['rtt', '--fast'], ['compare']]) {
       const { status, stdout, stderr } = bench(...words);
       expect(status).to.equal(2);
       expect(stdout).to.equal('');

@@ -171,6 +171,9 @@ describe('numbers in names of results', () => {
     expect(sizeOf('throughput/shm/64')).to.deep.equal({ subject: 'shm', bytes: 64 });
     expect(sizeOf('throughput/echo/tcp/4KiB')).to.deep.equal({ subject: 'echo/tcp', bytes: 4096 });
     expect(sizeOf('peer/zeromq/64')).to.deep.equal({ subject: 'peer/zeromq', bytes: 64 });
+    expect(sizeOf('throughput/shm/64-batched')).to.deep.equal({ subject: 'shm-batched', bytes: 64 });
+    expect(sizeOf('limit/ring-16-batched')).to.deep.equal({ subject: 'limit/ring-batched', bytes: 16 });
+    expect(sizeOf('limit/memcpy-shm/4KiB')).to.deep.equal({ subject: 'limit/memcpy-shm', bytes: 4096 });
     for (const name of ['rtt/shm', 'rtt/64', 'scale/tcp/idle-1000', 'waiting/idle-1000/cpu', 'a/b/0']) {
       expect(sizeOf(name), name).to.equal(undefined);
     }
