@@ -6,7 +6,7 @@
   const { uPlot, document, matchMedia } = window;
   const drawings = JSON.parse(document.getElementById('drawings').textContent);
   const COLOURS = 8;
-  const DASH = [7, 5];
+  const DASHES = { dashed: [7, 5], dotted: [2, 3] };
   const TICK_PX = 48;
   const dark = matchMedia('(prefers-color-scheme: dark)');
   let drawn = [];
@@ -25,9 +25,11 @@
   };
 
   /** The line as a piece of it, for the legend. */
-  const hatched = ({ dash, stroke }) => {
+  const swatch = ({ dash, stroke }) => {
     const colour = stroke(null, 0);
-    return dash ? `repeating-linear-gradient(90deg, ${colour} 0 6px, transparent 6px 9px)` : colour;
+    if (!dash) return colour;
+    const [on, off] = dash[0] === DASHES.dotted[0] ? [2, 5] : [6, 9];
+    return `repeating-linear-gradient(90deg, ${colour} 0 ${on}px, transparent ${on}px ${off}px)`;
   };
 
   const axis = ({ label, range, ticks, tickLabels }, spacePx, lengthOf, more) => ({
@@ -44,11 +46,11 @@
     ...more,
   });
 
-  const line = ({ name, colour, dashed, labels, ys }) => ({
+  const line = ({ name, colour, dashed, dotted, labels, ys }) => ({
     label: name,
     stroke: variable(`--line-${colour % COLOURS}`),
     width: 2,
-    dash: dashed ? DASH : undefined,
+    dash: dotted ? DASHES.dotted : dashed ? DASHES.dashed : undefined,
     spanGaps: true,
     points: { show: ys.filter((y) => y !== null).length <= 24, size: 6, fill: variable('--ground') },
     value: (_, __, ___, i) => (i === null ? '' : (labels[i] ?? '–')),
@@ -69,7 +71,7 @@
     legend: {
       markers: {
         width: 0,
-        fill: (plot, i) => hatched(plot.series[i]),
+        fill: (plot, i) => swatch(plot.series[i]),
       },
     },
     series: [

@@ -83,6 +83,24 @@ describe('plots of a report', () => {
     ]);
   });
 
+  it('give ours the first colours, and what is published in batches the colour of the same without', () => {
+    const names = ['limit/ring', 'throughput/shm', 'throughput/tcp'];
+    const results = names.flatMap((name) =>
+      ['', '-batched'].flatMap((way) =>
+        [16, 64].map((bytes) => oneWay(`${name}${name.startsWith('limit') ? '-' : '/'}${bytes}${way}`, 50)),
+      ),
+    );
+    const { lines } = find(plotsOf(...results), 'throughput-by-size');
+    expect(lines.map(({ name, colour, dashed, dotted }) => [name, colour, dashed, dotted])).to.deep.equal([
+      ['limit/ring', 2, true, false],
+      ['limit/ring-batched', 2, true, true],
+      ['shm', 0, false, false],
+      ['shm-batched', 0, false, true],
+      ['tcp', 1, false, false],
+      ['tcp-batched', 1, false, true],
+    ]);
+  });
+
   it('draw bandwidth in bytes', () => {
     const plots = plotsOf(oneWay('bandwidth/shm/4096', 1000), oneWay('bandwidth/shm/1MiB', 100_000));
     expect(find(plots, 'bandwidth-by-size').lines[0]?.points).to.deep.equal([
