@@ -2,7 +2,17 @@ import { parseArgs } from 'node:util';
 import { type CompareRequest, parseCompare } from './compare/request.js';
 
 /** The benchmarks that there are. */
-export const BENCHMARKS = ['rtt', 'throughput', 'bandwidth', 'waiting', 'scale', 'durability'] as const;
+export const BENCHMARKS = [
+  'rtt',
+  'throughput',
+  'bandwidth',
+  'peers',
+  'latency',
+  'memory',
+  'waiting',
+  'scale',
+  'durability',
+] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 /** One of them, or all in turn. */
 export type Choice = Benchmark | 'all';
@@ -14,6 +24,9 @@ benchmarks (all of them, in turn, where none is named)
   rtt          round trips of mixed small messages: our transports, their floors, and peers
   throughput   small messages one way, as fast as they go
   bandwidth    large messages, written once and read once
+  peers        what else carries messages between threads and processes, beside ours
+  latency      round trips of messages that leave at a fixed rate
+  memory       what many messages leave behind, and what a client takes
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
   scale        round trips of one connection alone, and beside many idle ones
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync

@@ -92,7 +92,7 @@ export class Floors {
   /** How many round trips make a batch here. */
   batch(usual: number): number {
     const [near, far] = this.#cpus;
-    return near === far ? BATCH_ON_ONE_CPU : usual;
+    return near === far ? Math.min(BATCH_ON_ONE_CPU, usual) : usual;
   }
 
   /** The floor in the state in which what stands on it was measured; without such probes, that of all. */

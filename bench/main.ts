@@ -14,9 +14,12 @@ import { allowedCpus, choosePair } from './cpus.js';
 import { diskOf } from './durability/fileSystem.js';
 import { runDurability } from './durability/run.js';
 import { describeEnvironment } from './environment.js';
+import { runLatency } from './latency/run.js';
 import { compileLimits } from './limitPrograms.js';
+import { runMemory } from './memory/run.js';
 import { readAssets } from './page/assets.js';
 import { formatPage } from './page/page.js';
+import { runPeers } from './peers/run.js';
 import { canPin } from './pinning.js';
 import { Progress } from './progress.js';
 import { formatJson, type Outcome, type Report } from './report.js';
@@ -31,7 +34,16 @@ import { runWaiting } from './waiting/run.js';
 const PINNED: Record<
   Exclude<Benchmark, 'durability'>,
   (quick: boolean, settings: RoundsSettings) => Promise<Outcome>
-> = { rtt: runRtt, throughput: runThroughput, bandwidth: runBandwidth, waiting: runWaiting, scale: runScale };
+> = {
+  rtt: runRtt,
+  throughput: runThroughput,
+  bandwidth: runBandwidth,
+  peers: runPeers,
+  latency: runLatency,
+  memory: runMemory,
+  waiting: runWaiting,
+  scale: runScale,
+};
 
 const FAILED = 1;
 const MISUSE = 2;

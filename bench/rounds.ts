@@ -51,6 +51,7 @@ export interface RoundsSettings {
 }
 
 const THREADS_OF_A_FLOOR = 2;
+const PATIENCE_MS = 60_000;
 
 /** One measurement of a subject between two probes of its floor. */
 interface Slice extends Enclosed {
@@ -140,7 +141,7 @@ class Rounds {
     const before = await probe(limit);
     const ahead = floor === undefined ? before : await probe(floor);
     const batch = this.#floors.batch(subject.batch);
-    const measured = await subject.measure(this.#settings.cpus, batch, this.#plan);
+    const measured = await patiently(subject.measure(this.#settings.cpus, batch, this.#plan));
     const behind = floor === undefined ? undefined : await probe(floor);
     const after = await probe(limit);
     return { before, after, floors: [ahead, behind ?? after], measured };
@@ -249,6 +250,20 @@ function roundTripsOf(subject: Subject): Measurable {
       return pinnedWhile(cpus, started, () => measure(name, started, batch, effort));
     },
   };
+}
+
+/** What waits for a peer that says nothing is given up. What it has started ends with the bench. */
+async function patiently<T>(measured: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const give = (): void => reject(new Error(`it did not end within ${PATIENCE_MS / 1000} s`));
+    timer = setTimeout(give, PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([measured, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function merge(slices: readonly Slice[]): Measurement['single'] {

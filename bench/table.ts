@@ -28,6 +28,8 @@ const IDLE_HEAD = ['idle connections', 'mean', 'p50', 'max', 'n'];
 const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
 const FLOW_HEAD = ['one way', 'median', 'mean', 'slowest', 'fastest', 'payload', 'p50/floor', 'n'];
+const PACED_HEAD = ['messages at a fixed rate', ...TIMES_HEAD, 'p50/floor', 'n'];
+const MEMORY_HEAD = ['memory', 'mean', 'p50', 'max', 'n'];
 const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
 
 /** Cells as they are shown; the first column names what the others tell of. */
@@ -75,6 +77,9 @@ const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
   rtt: (results) => roundTripTables(BATCH_HEAD, results.map(batchRow), results),
   throughput: flowTables,
   bandwidth: flowTables,
+  peers: flowTables,
+  latency: (results) => [{ head: PACED_HEAD, rows: results.map(pacedRow) }],
+  memory: (results) => [{ head: MEMORY_HEAD, rows: results.map(idleRow) }],
   waiting: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
     const idle = results.filter(({ unit }) => unit !== 'ns');
@@ -173,6 +178,11 @@ function rateRow({ name, rate, n }: Result): string[][] {
   const written = [writtenBytes.sender, writtenBytes.receiver].map((bytes) => `${bytes.toFixed(0)} B`);
   const counts = [messagesPerSecond, slowest, fastest].map((count) => count.toLocaleString('en'));
   return [[name, ...counts, ...written, n.toLocaleString('en')]];
+}
+
+function pacedRow(result: Result): string[] {
+  const { ratio, n } = result;
+  return [nameOf(result), ...times(result), multiple(ratio?.p50), n.toLocaleString('en')];
 }
 
 function isFlow({ unit }: Result): boolean {

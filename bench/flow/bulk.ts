@@ -54,19 +54,28 @@ export class Cargo {
   }
 }
 
-/** In four parts, each of which the processor can add while it adds the others. */
+/** In parts, each of which the processor can add while it adds the others. `count` is a multiple of 8. */
 function sumOf(words: Float64Array, start: number, count: number): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let e = 0;
+  let f = 0;
+  let g = 0;
+  let h = 0;
   const end = start + count;
-  let i = start;
-  for (; i + 3 < end; i += 4) {
+  for (let i = start; i < end; i += 8) {
     a += words[i] as number;
     b += words[i + 1] as number;
     c += words[i + 2] as number;
     d += words[i + 3] as number;
+    e += words[i + 4] as number;
+    f += words[i + 5] as number;
+    g += words[i + 6] as number;
+    h += words[i + 7] as number;
   }
-  for (; i < end; i++) a += words[i] as number;
-  return a + b + c + d;
+  return a + b + c + d + e + f + g + h;
 }
 
 /** Of large messages. */

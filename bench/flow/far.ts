@@ -5,7 +5,8 @@
 import { performance } from 'node:perf_hooks';
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type Connection, type Message, RingChannel, type RingHandle, Server } from '../../lib/index.js';
-import { announce, onStop } from '../child.js';
+import { announce, onOrder, onStop } from '../child.js';
+import { memoryUse } from '../idle/usage.js';
 import { pinThread } from '../pinning.js';
 import { answer } from '../subjects/exchange.js';
 import { tallyOf } from './bulk.js';
@@ -59,7 +60,8 @@ async function serve(settings: FarSettings): Promise<void> {
     },
   });
   const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
-  pinThread(cpu);
+  if (cpu >= 0) pinThread(cpu);
+  onOrder(memoryUse);
   onStop(() => {
     server.close().finally(() => process.exit());
   });

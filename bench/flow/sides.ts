@@ -4,12 +4,15 @@ import { Worker } from 'node:worker_threads';
 import { Client, type Connection, RingChannel } from '../../lib/index.js';
 import { type Child, startChild } from '../child.js';
 import { SHARED_MEMORY, temporaryFolder } from '../cleanup.js';
+import type { MemoryUse } from '../idle/usage.js';
 import type { FlowSettings } from './settings.js';
 
 export interface Sides {
   readonly connection: Connection;
   /** Polls this side of it; null where there is nothing to poll. */
   readonly client: Client | null;
+  /** What the far process takes. Rejects where it is a thread of this one. */
+  farMemory(): Promise<MemoryUse>;
   /** Closes both and removes what they kept. Twice is harmless. */
   stop(): Promise<void>;
 }
@@ -31,6 +34,7 @@ async function startThreads(settings: FlowSettings, cpu: number): Promise<Sides>
   return {
     connection: channel.local,
     client: null,
+    farMemory: () => Promise.reject(new Error('the far side has no process of its own')),
     async stop() {
       channel.local.close();
       await worker.terminate();
@@ -59,7 +63,9 @@ async function startProcesses(settings: FlowSettings, cpu: number): Promise<Side
     const words = JSON.stringify({ ...settings, cpu, directory, sharedDirectory });
     far = await startChild('./flow/far.js', [words]);
     const connection = await client.connect({ port: far.port, transport: carrier === 'shm' ? 'shm' : 'tcp' });
-    return { connection, client, stop };
+    const { order } = far;
+    const farMemory = async (): Promise<MemoryUse> => (await order('memory')) as MemoryUse;
+    return { connection, client, farMemory, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -16,6 +16,18 @@ export function usage(): Usage {
   return { cpuNs: (user + system) * MICROSECOND_NS };
 }
 
+/** Bytes of memory of this process, once what is garbage was collected. */
+export interface MemoryUse {
+  readonly residentBytes: number;
+  /** Of the heap of JavaScript. */
+  readonly heapBytes: number;
+}
+
+export function memoryUse(): MemoryUse {
+  const residentBytes = memory();
+  return { residentBytes, heapBytes: process.memoryUsage().heapUsed };
+}
+
 /** Bytes of memory that are resident, once what is garbage was collected. */
 export function memory(): number {
   setFlagsFromString('--expose-gc');
