@@ -30,6 +30,18 @@ describe('sections of a report', () => {
     ]);
   });
 
+  it('give peers to the floors before them where ours come later', () => {
+    const names = ['limit/a', 'rtt/shm', 'peer/x', 'limit/a', 'peer/x', 'peers/shm', 'peer/y'];
+    const sections = sectionsOf(
+      names.map((name) => timed(name, 1)),
+      'rtt',
+    );
+    expect(sections.map(({ name, results }) => [name, results.length])).to.deep.equal([
+      ['rtt', 3],
+      ['peers', 4],
+    ]);
+  });
+
   it('keep what has nothing of ours beside it', () => {
     expect(
       sectionsOf([timed('limit/a', 1), timed('peer/x', 1)], 'rtt').map(({ name }) => name),
