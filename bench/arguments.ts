@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type CompareRequest, parseCompare } from './compare/request.js';
 
 /** The benchmarks that there are. */
 export const BENCHMARKS = [
@@ -36,6 +37,9 @@ options
   --html FILE      also write the results as a page with plots, which needs nothing but a browser
   --directory DIR  durability: a folder on the disk to measure; default is the system's for temporary files
   --help           this text
+
+compare tells what has become worse or better from one report to another, beyond the noise. Without NEW.json it first
+measures again what BASE.json has, in the same way. The exit code is 1 if anything is worse.
 `;
 
 export interface RunRequest {
@@ -52,6 +56,7 @@ export interface RunRequest {
 
 export type Request =
   | RunRequest
+  | CompareRequest
   | { readonly kind: 'help' }
   | { readonly kind: 'misuse'; readonly message: string };
 
@@ -66,6 +71,7 @@ export function parseArguments(words: readonly string[]): Request {
   const { values, positionals } = parsed;
   if (values.help) return { kind: 'help' };
   const [name, ...more] = positionals;
+  if (name === 'compare') return parseCompare(more, values);
   const benchmark = name === undefined ? 'all' : BENCHMARKS.find((each) => each === name);
   if (benchmark === undefined) {
     return { kind: 'misuse', message: `there is no benchmark '${name}', only: ${BENCHMARKS.join(', ')}` };

@@ -6,6 +6,10 @@ import { runAll } from './all.js';
 import { type Benchmark, parseArguments, type RunRequest, USAGE } from './arguments.js';
 import { runBandwidth } from './bandwidth/run.js';
 import { exitOnSignals } from './cleanup.js';
+import { compareReports, isWorse } from './compare/compare.js';
+import { readReport } from './compare/read.js';
+import { type CompareRequest, wordsOf } from './compare/request.js';
+import { formatComparison } from './compare/text.js';
 import { allowedCpus, choosePair } from './cpus.js';
 import { diskOf } from './durability/fileSystem.js';
 import { runDurability } from './durability/run.js';
@@ -50,6 +54,14 @@ if (request.kind === 'help') {
 } else if (request.kind === 'misuse') {
   process.stderr.write(`bench: ${request.message}\n\n${USAGE}`);
   process.exitCode = MISUSE;
+} else if (request.kind === 'compare') {
+  exitOnSignals();
+  try {
+    process.exitCode = (await compare(request)) ? FAILED : 0;
+  } catch (error) {
+    process.stderr.write(`bench: ${(error as Error).message}\n`);
+    process.exitCode = MISUSE;
+  }
 } else {
   exitOnSignals();
   try {
@@ -75,6 +87,27 @@ async function run(request: RunRequest): Promise<Report> {
       ? durability(request, progress)
       : pinned(benchmark, request.quick, progress));
   progress.end();
+  return report;
+}
+
+/** Whether anything is worse. */
+async function compare(request: CompareRequest): Promise<boolean> {
+  const base = readReport(request.base);
+  const comparison = compareReports(
+    base,
+    request.now === undefined ? await measureAgain(base, request) : readReport(request.now),
+  );
+  process.stdout.write(formatComparison(comparison));
+  return isWorse(comparison);
+}
+
+async function measureAgain(base: Report, request: CompareRequest): Promise<Report> {
+  const again = parseArguments(wordsOf(base, request));
+  if (again.kind !== 'run')
+    throw new Error(`${request.base} is of a benchmark that there is not: ${base.environment.benchmark}`);
+  const report = await run(again);
+  write(report, again);
+  process.stdout.write('\n');
   return report;
 }
 

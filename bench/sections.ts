@@ -17,22 +17,26 @@ export function kindOf({ name }: { readonly name: string }): Kind {
 
 /**
  * One section for each benchmark, in the order of the report. What is ours is named after its benchmark; its floors stand
- * before it, and peers behind. `fallback` is for what has nothing of ours beside it.
+ * before it, and peers behind its floors or ours. `fallback` is for what has nothing of ours beside it.
  */
 export function sectionsOf(results: readonly Result[], fallback: string): Section[] {
   const sections = new Map<string, Result[]>();
-  let before: string | undefined;
+  let current: string | undefined;
   results.forEach((result, i) => {
-    const next = results
-      .slice(i)
-      .find((other) => kindOf(other) === 'ours')
-      ?.name.split('/')[0];
-    const first = kindOf(result) === 'peer' ? before : next;
-    const name = first ?? before ?? next ?? fallback;
+    const next = nextOfOurs(results, i);
+    if (kindOf(result) !== 'peer') current = next ?? current;
+    const name = current ?? next ?? fallback;
     const section = sections.get(name);
     if (section === undefined) sections.set(name, [result]);
     else section.push(result);
-    if (kindOf(result) === 'ours') before = name;
   });
   return [...sections].map(([name, results]) => ({ name, results }));
+}
+
+/** The benchmark of the first result of ours from `i` on. */
+function nextOfOurs(results: readonly Result[], i: number): string | undefined {
+  return results
+    .slice(i)
+    .find((other) => kindOf(other) === 'ours')
+    ?.name.split('/')[0];
 }

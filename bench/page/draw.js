@@ -6,28 +6,33 @@
   const { uPlot, document, matchMedia } = window;
   const drawings = JSON.parse(document.getElementById('drawings').textContent);
   const COLOURS = 8;
-  const DASH = [7, 5];
-  const TICK_PX = 58;
+  const DASHES = { dashed: [7, 5], dotted: [2, 3] };
+  const TICK_PX = 48;
   const dark = matchMedia('(prefers-color-scheme: dark)');
   let drawn = [];
 
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const heightFor = (width) => Math.round(Math.min(460, Math.max(280, width * 0.5)));
 
-  /** Every n-th tick, so that their labels do not meet. */
-  const thinned = (ticks, lengthPx, spacePx) => {
-    const most = Math.max(2, Math.floor(lengthPx / spacePx));
-    const step = Math.ceil(ticks.length / most);
-    return ticks.filter((_, i) => i % step === 0);
+  /** As many ticks as there is room for, so that their labels do not meet. */
+  const thinned = (ticks, [from, to], lengthPx, spacePx) => {
+    const pixelOf = (value) => (Math.log(value / from) / Math.log(to / from)) * lengthPx;
+    const kept = [];
+    for (const tick of ticks) {
+      if (kept.length === 0 || pixelOf(tick) - pixelOf(kept.at(-1)) >= spacePx) kept.push(tick);
+    }
+    return kept;
   };
 
   /** The line as a piece of it, for the legend. */
-  const hatched = ({ dash, stroke }) => {
+  const swatch = ({ dash, stroke }) => {
     const colour = stroke(null, 0);
-    return dash ? `repeating-linear-gradient(90deg, ${colour} 0 6px, transparent 6px 9px)` : colour;
+    if (!dash) return colour;
+    const [on, off] = dash[0] === DASHES.dotted[0] ? [2, 5] : [6, 9];
+    return `repeating-linear-gradient(90deg, ${colour} 0 ${on}px, transparent ${on}px ${off}px)`;
   };
 
-  const axis = ({ label, ticks, tickLabels }, spacePx, lengthOf, more) => ({
+  const axis = ({ label, range, ticks, tickLabels }, spacePx, lengthOf, more) => ({
     label,
     labelGap: 4,
     stroke: variable('--text'),
@@ -35,17 +40,17 @@
     ticks: { stroke: variable('--grid'), width: 1 },
     font: '12px system-ui, sans-serif',
     labelFont: '13px system-ui, sans-serif',
-    splits: (plot) => thinned(ticks, lengthOf(plot), spacePx),
+    splits: (plot) => thinned(ticks, range, lengthOf(plot), spacePx),
     filter: (_, splits) => splits,
     values: (_, splits) => splits.map((tick) => tickLabels[ticks.indexOf(tick)]),
     ...more,
   });
 
-  const line = ({ name, colour, dashed, labels, ys }) => ({
+  const line = ({ name, colour, dashed, dotted, labels, ys }) => ({
     label: name,
     stroke: variable(`--line-${colour % COLOURS}`),
     width: 2,
-    dash: dashed ? DASH : undefined,
+    dash: dotted ? DASHES.dotted : dashed ? DASHES.dashed : undefined,
     spanGaps: true,
     points: { show: ys.filter((y) => y !== null).length <= 24, size: 6, fill: variable('--ground') },
     value: (_, __, ___, i) => (i === null ? '' : (labels[i] ?? '–')),
@@ -66,7 +71,7 @@
     legend: {
       markers: {
         width: 0,
-        fill: (plot, i) => hatched(plot.series[i]),
+        fill: (plot, i) => swatch(plot.series[i]),
       },
     },
     series: [

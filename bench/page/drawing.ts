@@ -11,7 +11,7 @@ export interface DrawnAxis {
   readonly tickLabels: readonly string[];
 }
 
-export interface DrawnLine extends Pick<Line, 'name' | 'colour' | 'dashed'> {
+export interface DrawnLine extends Pick<Line, 'name' | 'colour' | 'dashed' | 'dotted'> {
   /** One for each of `xs`; null where the line has no point there. */
   readonly ys: readonly (number | null)[];
   readonly labels: readonly (string | null)[];
@@ -32,13 +32,14 @@ const MARGIN = 1.15;
 export function draw({ id, x, y, lines }: LinePlot): Drawing {
   const xs = [...new Set(lines.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
   const ys = lines.flatMap(({ points }) => points.map(([, value]) => value));
-  const drawn = lines.map(({ name, colour, dashed, points }) => {
+  const drawn = lines.map(({ name, colour, dashed, dotted, points }) => {
     const values = new Map(points);
     const aligned = xs.map((at) => values.get(at) ?? null);
     return {
       name,
       colour,
       dashed,
+      dotted,
       ys: aligned,
       labels: aligned.map((value) => (value === null ? null : formatQuantity(value, y.quantity))),
     };

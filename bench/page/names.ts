@@ -8,7 +8,8 @@ const FACTORS: Record<string, number> = {
   mi: 2 ** 20,
   gi: 2 ** 30,
 };
-const NUMBER = /^([\d.]+)\s*-?(ki|mi|gi|k|m)?(?:b|bytes|\/s|ps)?$/i;
+/** What is before and behind it in a word tells of the subject: `ring-64-batched`. */
+const NUMBER = /^(?:(\D+)-)?(\d+)(ki|mi|gi|k|m)?b?(-[a-z]+)?$/i;
 
 export interface Sized {
   readonly subject: string;
@@ -34,11 +35,13 @@ export function loadOf(name: string): Loaded | undefined {
 
 function split(name: string): { readonly subject: string; readonly number: number } | undefined {
   const words = name.split('/');
-  const [first, ...others] = words;
-  const matched = NUMBER.exec(words.at(-1) as string);
-  if (words.length < 3 || matched === null) return undefined;
-  const number = Number(matched[1]) * (FACTORS[(matched[2] ?? '').toLowerCase()] as number);
-  const subject = others.slice(0, -1).join('/');
-  const kept = first === 'limit' || first === 'peer' ? `${first}/${subject}` : subject;
-  return number > 0 ? { subject: kept, number } : undefined;
+  const [, prefix, digits, factor = '', suffix = ''] = NUMBER.exec(words.at(-1) as string) ?? [];
+  const first = words[0] as string;
+  const isFloor = first === 'limit';
+  if (digits === undefined || words.length < (isFloor ? 2 : 3) || (prefix !== undefined && !isFloor))
+    return undefined;
+  const number = Number(digits) * (FACTORS[factor.toLowerCase()] as number);
+  const kept = isFloor || first === 'peer' ? words : words.slice(1);
+  const subject = [...kept.slice(0, -1), ...(prefix === undefined ? [] : [prefix])].join('/');
+  return number > 0 ? { subject: subject + suffix, number } : undefined;
 }

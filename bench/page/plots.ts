@@ -18,6 +18,8 @@ export interface Line {
   /** Lines that tell of the same subject have the same colour. */
   readonly colour: number;
   readonly dashed: boolean;
+  /** Rather than dashed or drawn through: another way of what has the same colour. */
+  readonly dotted: boolean;
   /** `x` ascending; both above 0. A percentile is given as its `oneInOf`. */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
@@ -35,6 +37,8 @@ const TIME: Axis = { label: 'time', quantity: 'time', base: 10 };
 const PERCENTILE: Axis = { label: 'percentile', quantity: 'percentile', base: 10 };
 /** Of points: what has less is no curve. */
 const FEWEST = 5;
+/** Behind the name of a subject: the same with its messages published together. */
+const VARIANT = /-batched$/;
 
 /** Of the results of one benchmark, which `sectionsOf` has found. */
 export function linePlots({ name, results }: Section): LinePlot[] {
@@ -48,7 +52,7 @@ function percentilePlots(section: string, results: readonly Result[]): LinePlot[
   );
   const singles = timed.map((result) => byPercentile(result, result.single?.distribution, result.single?.n));
   const batches = timed.map((result) => byPercentile(result, result.distribution, result.samples));
-  // One subject has one colour in both plots, ours the first ones, which are told apart best.
+  // One subject has one colour in both plots.
   const subjects = timed.map(({ name }) => name).sort((a, b) => order(a) - order(b));
   const ofBatches = timed.some(({ batch }) => batch > 1);
   return [
@@ -88,7 +92,8 @@ function sizePlot(section: string, results: readonly Result[]): LinePlot[] {
     const named = sizeOf(name);
     if (rate === undefined || named === undefined) continue;
     const line = lines.get(named.subject) ?? { kind: kindOf(result), points: [] };
-    line.points.push([named.bytes, rate.messagesPerSecond * (bandwidth ? named.bytes : 1)]);
+    const { messagesPerSecond, bytesPerSecond = messagesPerSecond * named.bytes } = rate;
+    line.points.push([named.bytes, bandwidth ? bytesPerSecond : messagesPerSecond]);
     lines.set(named.subject, line);
   }
   const drawn = [...lines].filter(([, { points }]) => points.length > 1);
@@ -143,20 +148,26 @@ function loadPlot(results: readonly Result[]): LinePlot[] {
   ];
 }
 
-type Uncoloured = Omit<Line, 'colour' | 'dashed'> & { readonly subject: string; readonly dashed?: boolean };
+type Uncoloured = Omit<Line, 'colour' | 'dashed' | 'dotted'> & {
+  readonly subject: string;
+  readonly dashed?: boolean;
+};
 
 function order(name: string): number {
   return ['ours', 'peer', 'floor'].indexOf(kindOf({ name }));
 }
 
+/** By default ours have the first colours, which are told apart best. */
 function coloured(
   lines: readonly Uncoloured[],
-  subjects = [...new Set(lines.map(({ subject }) => subject))],
+  subjects = lines.map(({ subject }) => subject).sort((a, b) => order(a) - order(b)),
 ): Line[] {
+  const colours = [...new Set(subjects.map((subject) => subject.replace(VARIANT, '')))];
   return lines.map(({ subject, ...line }) => ({
     ...line,
     dashed: line.dashed ?? line.kind !== 'ours',
-    colour: subjects.indexOf(subject),
+    dotted: VARIANT.test(subject),
+    colour: colours.indexOf(subject.replace(VARIANT, '')),
   }));
 }
 

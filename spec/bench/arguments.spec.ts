@@ -32,6 +32,10 @@ describe('arguments of the bench', () => {
     expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
   });
 
+  it('ask for all benchmarks where they name none', () => {
+    expect(parseArguments(['--quick'])).to.include({ kind: 'run', benchmark: 'all', quick: true });
+  });
+
   it('name any of those that there are', () => {
     for (const benchmark of BENCHMARKS) {
       expect(parseArguments([benchmark])).to.include({ kind: 'run', benchmark });
@@ -65,6 +69,27 @@ describe('arguments of the bench', () => {
       html: undefined,
       directory: '/srv',
     });
+  });
+
+  it('name one report to compare, or two', () => {
+    const expected = { kind: 'compare', base: 'a.json', now: undefined, json: undefined, html: undefined };
+    expect(parseArguments(['compare', 'a.json'])).to.deep.equal(expected);
+    expect(parseArguments(['compare', 'a.json', 'b.json'])).to.deep.equal({ ...expected, now: 'b.json' });
+    expect(parseArguments(['compare', 'a.json', '--json', 'c.json', '--html', 'c.html'])).to.deep.equal({
+      ...expected,
+      json: 'c.json',
+      html: 'c.html',
+    });
+  });
+
+  it('of a comparison are refused with the reason', () => {
+    expect(misuse('compare')).to.match(/compare what\?/);
+    expect(misuse('compare', 'a', 'b', 'c')).to.match(/two reports at the most.*'c'/);
+    expect(misuse('compare', 'a', '--quick')).to.match(/no --quick/);
+    expect(misuse('compare', 'a', '--directory', '/srv')).to.match(/no --directory/);
+    expect(misuse('compare', 'a', 'b', '--json', 'c')).to.match(/nothing to write/);
+    expect(misuse('compare', 'a', '--json', '-')).to.match(/--json needs/);
+    expect(misuse('compare', 'a', '--html', '')).to.match(/--html needs/);
   });
 
   it('ask for help, with or without a benchmark', () => {
