@@ -81,7 +81,8 @@ abstract class PolledFlow implements Flow {
     this.poll();
     if (++this.#looks % LOOKS !== 0) return;
     this.between();
-    if (this.connection.state !== 'connected') throw new Error(`the far side is gone, at message ${sequence}`);
+    if (this.connection.state !== 'connected')
+      throw new Error(`the far side is gone, at message ${sequence}`);
     if (this.#now > this.#deadline) throw noAnswer(sequence);
   }
 }
