@@ -7,7 +7,7 @@ import { type MemoryUse, memoryUse } from '../idle/usage.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Progress } from '../progress.js';
 import { type Failure, makeResult, type Outcome, type Result } from '../report.js';
-import type { RoundsSettings } from '../rounds.js';
+import { crowded, type RoundsSettings } from '../rounds.js';
 import type { CpuPair } from '../subject.js';
 import { PAYLOAD_BYTES } from '../tally.js';
 import { startClient } from './clients.js';
@@ -18,6 +18,7 @@ const QUICK_MESSAGES = 5_000_000;
 const WARM_UP_MESSAGES = 2_000_000;
 const BATCH = 500_000;
 const PROCESSES = 3;
+const BUSY_THREADS = 2;
 
 const FLOW: FlowSettings = {
   carrier: 'shm',
@@ -27,7 +28,7 @@ const FLOW: FlowSettings = {
   batch: 1,
 };
 
-export async function runMemory(quick: boolean, { cpus, progress }: RoundsSettings): Promise<Outcome> {
+export async function runMemory(quick: boolean, { cpus, cores, progress }: RoundsSettings): Promise<Outcome> {
   const results: Result[] = [];
   const failed: Failure[] = [];
   const attempt = async (name: string, measure: () => Promise<readonly Result[]>): Promise<void> => {
@@ -42,7 +43,8 @@ export async function runMemory(quick: boolean, { cpus, progress }: RoundsSettin
     measureGrowth('memory/shm', quick ? QUICK_MESSAGES : FULL_MESSAGES, cpus, progress),
   );
   await attempt('memory/client', measureClients);
-  return { results, failed, warnings: [] };
+  const warnings = cores < BUSY_THREADS ? [crowded('memory/shm/growth', BUSY_THREADS, cores)] : [];
+  return { results, failed, warnings };
 }
 
 interface Both {
