@@ -57,7 +57,7 @@ async function runApart(
     const words = [MAIN, benchmark, '--json', json];
     if (quick) words.push('--quick');
     if (directory !== undefined && benchmark === 'durability') words.push('--directory', directory);
-    const child = spawnOwned(process.execPath, words, ['ignore', 'ignore', 'pipe']);
+    const child = spawnOwned(process.execPath, words, ['ignore', 'ignore', 'pipe'], { endedBy: 'SIGTERM' });
     let complaint = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       process.stderr.write(text);

@@ -3,7 +3,8 @@ import { SIZES, type Size } from './bandwidth/sizes.js';
 import { type LimitProbe, probe } from './limitPrograms.js';
 import type { Progress } from './progress.js';
 import { makeRateResult, makeResult, type Result } from './report.js';
-import { type Enclosed, judge, usualState, type Verdict } from './settle.js';
+import { type Enclosed, judge, type Probe, usualState, type Verdict } from './settle.js';
+import { median } from './statistics.js';
 import type { CpuPair, Limit, RateOf } from './subject.js';
 
 /** How long a probe is. */
@@ -83,6 +84,12 @@ export class Floors {
 
   usual(limit: Limit): number {
     return usualState(this.#taken(limit));
+  }
+
+  /** The typical one of all probes so far: of a floor that is unsteady by itself, where the nearest ones say little. */
+  typical(limit: Limit): Probe {
+    const probes = this.#taken(limit);
+    return { mean: median(probes.map((probe) => probe.mean)), p50: this.usual(limit) };
   }
 
   judge(limit: Limit, slice: Enclosed): Verdict {

@@ -58,8 +58,6 @@ interface Slice extends Enclosed {
   readonly round: number;
   readonly before: LimitProbe;
   readonly after: LimitProbe;
-  /** Of the floor that it is compared with. */
-  readonly floors: readonly LimitProbe[];
   readonly measured: Measurement;
 }
 
@@ -139,12 +137,12 @@ class Rounds {
     const { limit, floor } = subject;
     const probe = (of: Limit): Promise<LimitProbe> => this.#floors.probe(of);
     const before = await probe(limit);
-    const ahead = floor === undefined ? before : await probe(floor);
+    if (floor !== undefined) await probe(floor);
     const batch = this.#floors.batch(subject.batch);
     const measured = await patiently(subject.measure(this.#settings.cpus, batch, this.#plan));
-    const behind = floor === undefined ? undefined : await probe(floor);
+    if (floor !== undefined) await probe(floor);
     const after = await probe(limit);
-    return { before, after, floors: [ahead, behind ?? after], measured };
+    return { before, after, measured };
   }
 
   #elapsedMs(): number {
@@ -156,10 +154,10 @@ class Rounds {
     const ours: Result[] = [];
     const enclosing = new Map<Limit, LimitProbe[]>();
     for (const [subject, slices] of this.#slices) {
-      const { name, limit, floor = limit } = subject;
+      const { name, limit } = subject;
       const { chosen, unsettled } = this.#choose(subject, slices);
-      const around = chosen.flatMap(({ floors }) => floors);
-      if (moves(subject)) enclosing.set(floor, [...(enclosing.get(floor) ?? []), ...around]);
+      const around = chosen.flatMap(({ before, after }) => [before, after]);
+      if (moves(subject)) enclosing.set(limit, [...(enclosing.get(limit) ?? []), ...around]);
       if (unsettled) this.#warnings.push(didNotSettle(name, limit));
       const peerRatio = this.#peerRatio(subject, chosen);
       const single = merge(chosen);
@@ -177,9 +175,9 @@ class Rounds {
   #result({ name, rate, limit, floor = limit, ...subject }: Measurable, chosen: readonly Slice[]): Result {
     const batch = this.#floors.batch(subject.batch);
     const slices = chosen.map(({ measured }) => measured.samples);
-    const compared = chosen.map(({ measured, floors }) => ({
+    const compared = chosen.map(({ before, measured, after }) => ({
       subject: summarize(measured.samples),
-      probes: floors,
+      probes: floor === limit ? [before, after] : [this.#floors.typical(floor)],
     }));
     if (rate === undefined) {
       return { ...makeResult(name, batch, slices), ratio: makeRatio(`limit/${floor}`, compared) };

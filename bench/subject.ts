@@ -64,7 +64,10 @@ export interface Measurable {
   readonly name: string;
   /** The floor that tells of the state of the machine: slices stand between its probes. */
   readonly limit: Limit;
-  /** What it is compared with, if that is another one: probed next to the former. */
+  /**
+   * What it is compared with, if that is another one: with the typical one of its probes, which are taken next to those of
+   * the former.
+   */
   readonly floor?: Limit;
   readonly busyThreads: number;
   /** Messages that are timed together. */

@@ -159,8 +159,13 @@ function comparedRow(result: Result, other: Ratio | undefined): string[] {
 function idleRow(result: Result): string[] {
   const { mean, p50, max, unit, n } = result;
   const shown = (value: number): string =>
-    unit === 'B' ? `${(value / 1024).toFixed(1)} KiB` : `${value.toFixed(2)} ${unit}`;
+    unit === 'B' ? formatBytes(value) : `${value.toFixed(2)} ${unit}`;
   return [nameOf(result), ...[mean, p50, max].map(shown), n.toLocaleString('en')];
+}
+
+function formatBytes(bytes: number): string {
+  const [unit, size] = Math.abs(bytes) < 2 ** 20 ? ['KiB', 2 ** 10] : ['MiB', 2 ** 20];
+  return `${(bytes / (size as number)).toFixed(1)} ${unit}`;
 }
 
 function nameOf({ name, unsettled }: Result): string {

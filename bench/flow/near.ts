@@ -79,7 +79,11 @@ abstract class PolledFlow implements Flow {
   /** The same, in vain so far: throws when that has been so for long. */
   protected wait(sequence: number): void {
     this.poll();
-    if (++this.#looks % LOOKS === 0 && performance.now() > this.#deadline) throw noAnswer(sequence);
+    if (++this.#looks % LOOKS !== 0) return;
+    this.between();
+    if (this.connection.state !== 'connected')
+      throw new Error(`the far side is gone, at message ${sequence}`);
+    if (this.#now > this.#deadline) throw noAnswer(sequence);
   }
 }
 

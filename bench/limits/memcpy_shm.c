@@ -44,13 +44,25 @@ static void make_cargo(Memory* memory) {
 
 // In parts, each of which the processor can add while it adds the others, as bench/flow/bulk.ts does.
 static double sum_of(const double* words) {
-  double sums[8] = {0};
+  double a = 0;
+  double b = 0;
+  double c = 0;
+  double d = 0;
+  double e = 0;
+  double f = 0;
+  double g = 0;
+  double h = 0;
   for (size_t i = 0; i < WORDS; i += 8) {
-    for (size_t k = 0; k < 8; k++) sums[k] += words[i + k];
+    a += words[i];
+    b += words[i + 1];
+    c += words[i + 2];
+    d += words[i + 3];
+    e += words[i + 4];
+    f += words[i + 5];
+    g += words[i + 6];
+    h += words[i + 7];
   }
-  double sum = 0;
-  for (size_t k = 0; k < 8; k++) sum += sums[k];
-  return sum;
+  return a + b + c + d + e + f + g + h;
 }
 
 static void* consume(void* argument) {

@@ -19,7 +19,7 @@ export const peer: Peer = {
       process.execPath,
       [path, String(cpu), duty],
       ['ignore', 'ignore', 'inherit', 'ipc'],
-      'advanced',
+      { serialization: 'advanced' },
     );
     const ended = once(child, 'exit');
     const ready = await Promise.race([once(child, 'message'), ended.then(() => null)]);

@@ -41,6 +41,11 @@ async function connectNet(cpu: number, duty: Duty, overUnix: boolean): Promise<L
       return {
         keeps: true,
         send(message) {
+          // One way, what is written in one turn of the loop goes in one call of the kernel.
+          if (duty === 'sink' && socket.writableCorked === 0) {
+            socket.cork();
+            process.nextTick(() => socket.uncork());
+          }
           socket.write(message);
         },
         listen(onMessage, onFailure) {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseArguments } from '../../bench/arguments.js';
+import { BENCHMARKS, parseArguments } from '../../bench/arguments.js';
 
 const misuse = (...words: string[]): string => {
   const request = parseArguments(words);
@@ -37,9 +37,18 @@ describe('arguments of the bench', () => {
   });
 
   it('name any of those that there are', () => {
-    for (const benchmark of ['rtt', 'waiting', 'scale', 'durability']) {
+    for (const benchmark of BENCHMARKS) {
       expect(parseArguments([benchmark])).to.include({ kind: 'run', benchmark });
     }
+  });
+
+  it('name none where all are meant', () => {
+    expect(parseArguments([])).to.include({ kind: 'run', benchmark: 'all', quick: false });
+    expect(parseArguments(['--quick', '--directory', '/srv'])).to.include({
+      benchmark: 'all',
+      quick: true,
+      directory: '/srv',
+    });
   });
 
   it('send the JSON to standard output with a dash', () => {

@@ -1,6 +1,15 @@
 import { expect } from 'chai';
 import { emptyHistogram } from '../../bench/measure.js';
-import { formatJson, makeRate, makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
+import {
+  formatJson,
+  makeRate,
+  makeRateRatio,
+  makeRateResult,
+  makeRatio,
+  makeResult,
+  makeSingle,
+  type Report,
+} from '../../bench/report.js';
 import { formatReport, formatTime } from '../../bench/table.js';
 
 const report: Report = {
@@ -106,6 +115,38 @@ describe('report of the bench', () => {
     });
   });
 
+  it('states rates, of which the mean is that of all messages in the time of all', () => {
+    const rate = { unit: '/s', bytes: 64 } as const;
+    expect(makeRateResult('throughput/shm/64', 1000, [[100, 100], [400]], rate)).to.deep.include({
+      unit: '/s',
+      n: 3000,
+      mean: 5_000_000,
+      p50: 10_000_000,
+      max: 10_000_000,
+      medians: [10_000_000, 2_500_000],
+      rate: {
+        messagesPerSecond: 10_000_000,
+        slowest: 2_500_000,
+        fastest: 10_000_000,
+        bytesPerSecond: 640_000_000,
+      },
+    });
+    const bulk = makeRateResult('bandwidth/shm/4KiB', 10, [[1000]], { unit: 'B/s', bytes: 4096 });
+    expect(bulk).to.deep.include({ unit: 'B/s', p50: 4_096_000_000 });
+  });
+
+  it('compares rates by the times that they are made of: half as fast is one half', () => {
+    const probes = [
+      { mean: 50, p50: 48 },
+      { mean: 50, p50: 48 },
+    ];
+    expect(makeRateRatio('limit/ring-64', [{ subject: { mean: 100, p50: 96 }, probes }])).to.include({
+      to: 'limit/ring-64',
+      mean: 0.5,
+      p50: 0.5,
+    });
+  });
+
   it('survives JSON, in which a list of numbers takes one line', () => {
     const json = formatJson(report);
     expect(JSON.parse(json)).to.deep.equal(report);
@@ -168,6 +209,44 @@ describe('report of the bench', () => {
     expect(text).to.match(/waiting\/yield\/shm .* 9\.50 +10\.00 +1\/50\.0 +1\/54\.9 +100\n/);
     expect(text).to.match(/waiting\/idle-1000\/cpu +0\.50 % +0\.40 % +0\.60 % +2\n/);
     expect(text).to.match(/waiting\/idle-1000\/memory +30\.0 KiB +30\.0 KiB +30\.0 KiB +1\n/);
+  });
+
+  it('prints rates beside the share of their floors, and large messages by their bytes', () => {
+    const results = [
+      {
+        ...makeRateResult('throughput/shm/64', 1000, [[50]], { unit: '/s', bytes: 64 }),
+        ratio: { to: 'limit/ring-64', mean: 0.5, p50: 0.52 },
+      },
+      makeRateResult('throughput/slow/64', 10, [[20_000]], { unit: '/s', bytes: 64 }),
+    ];
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'throughput' },
+      results,
+    });
+    expect(text).to.match(/throughput\/shm\/64 +20\.00 M\/s .* 1\.28 GB\/s +0\.52 +1,000\n/);
+    expect(text).to.match(/throughput\/slow\/64 +50\.0 k\/s /);
+    const bulk = makeRateResult('bandwidth/shm/1MiB', 10, [[500_000]], { unit: 'B/s', bytes: 2 ** 20 });
+    const bandwidth = { ...report.environment, benchmark: 'bandwidth' as const };
+    expect(formatReport({ ...report, environment: bandwidth, results: [bulk] })).to.match(
+      /bandwidth\/shm\/1MiB +2\.10 GB\/s/,
+    );
+  });
+
+  it('prints messages at a fixed rate by what single ones took, and memory in a unit that keeps it short', () => {
+    const of = (benchmark: 'latency' | 'memory', results: Report['results']): string =>
+      formatReport({ ...report, environment: { ...report.environment, benchmark }, results });
+    const paced = {
+      ...makeResult('latency/shm/1M', 1, [[300, 400, 90_000]]),
+      ratio: { to: 'limit/core-to-core', mean: 3, p50: 2.5 },
+    };
+    expect(of('latency', [paced])).to.match(/latency\/shm\/1M .* 400 ns +90\.0 µs .* 2\.50 +3\n/);
+    const memory = of('memory', [
+      makeResult('memory/shm/growth', 1, [[-2048]], 'B'),
+      makeResult('memory/client', 1, [[60 * 2 ** 20]], 'B'),
+    ]);
+    expect(memory).to.match(/memory\/shm\/growth +-2\.0 KiB/);
+    expect(memory).to.match(/memory\/client +60\.0 MiB/);
   });
 
   it('compares a connection beside idle ones with one that is alone', () => {
