@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Connection } from './connection.js';
+import { Connection } from './connection/connection.js';
 import { TcpshmError } from './errors.js';
 import { DEFAULT_CAPACITY } from './ring/layout.js';
 import { checkCapacity } from './ring/memory.js';
@@ -71,7 +71,7 @@ export class RingChannel {
 function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
   const open = openShared(memory, role, {});
   const connection = new Connection(open, 'inproc', () => {});
-  connection.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
+  connection.side.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
   return connection;
 }
 

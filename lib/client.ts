@@ -1,14 +1,16 @@
-import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL, makeConnection } from './connection.js';
+import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
 import { patienceFor } from './login/patience.js';
+import { type Attempt, type ReconnectAttempt, Reconnection } from './login/reconnection.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type RunOptions } from './poll/drive.js';
-import { Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from './poll/polled.js';
+import { PolledSet } from './poll/polledSet.js';
+import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
-import { Backoff, type BackoffOptions, type BackoffSettings, backoffSettings } from './session/backoff.js';
+import { type BackoffOptions, backoffSettings } from './session/backoff.js';
 import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
@@ -31,29 +33,6 @@ export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   onReconnect?(attempt: ReconnectAttempt): void;
 }
 
-/** What became of an attempt to connect again. The first after the end of a connection has the number 1. */
-export type ReconnectAttempt =
-  | { readonly outcome: 'connected'; readonly number: number; readonly connection: Connection }
-  /** The next attempt comes after this delay, from this call on. */
-  | {
-      readonly outcome: 'failed';
-      readonly number: number;
-      readonly error: TcpshmError;
-      readonly delayMs: number;
-    }
-  /** There will be no next one: the error does not pass by itself, or this was the last attempt that is allowed. */
-  | { readonly outcome: 'given up'; readonly number: number; readonly error: TcpshmError };
-
-/** An attempt to connect again: under way, or over and not reported yet. */
-interface Attempt {
-  readonly number: number;
-  result: Connection | TcpshmError | null;
-  /** What onSequenceMismatch threw, to be thrown by the next poll. */
-  readonly thrown: unknown[];
-  stopped: boolean;
-  done: Promise<void>;
-}
-
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
  * {@link Server} does. Belongs to one thread.
@@ -68,17 +47,13 @@ export class Client implements Pollable {
   /** The one that is connected. */
   #current: Connection | null = null;
   readonly #waker: Waker;
-  /** The same, as one that is polled or sleeps: from login to end. */
-  #polled: Polled | null = null;
+  /** The same, from login to end. */
+  readonly #polled: PolledSet;
+  readonly #service: Service;
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
-  readonly #backoffSettings: BackoffSettings | null;
-  /** What to connect to again when the connection ends. */
-  #target: Target | null = null;
-  /** Set from the end of a connection until there is one again, or it was given up. */
-  #backoff: Backoff | null = null;
-  #attempt: Attempt | null = null;
+  readonly #reconnection: Reconnection;
   /** Whether it is a login that closes a connection now, to replace it, and not the user. */
   #loginActs = false;
 
@@ -88,10 +63,22 @@ export class Client implements Pollable {
     this.name = checkName(options.name, 'name');
     this.#options = options;
     this.#settings = peerSettings(options);
-    this.#backoffSettings = backoffSettings(options.reconnect);
+    this.#reconnection = new Reconnection(
+      backoffSettings(options.reconnect),
+      (target, attempt) => this.#open(target, attempt),
+      (attempt) => options.onReconnect?.(attempt),
+    );
     this.#sessions = new Sessions(this.#settings, 'client');
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
+    this.#polled = new PolledSet({}, this.#waker, options.onMessage !== undefined);
+    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+      onMessage: options.onMessage,
+      ended: (connection) => this.#disconnect(connection),
+      threw: (_, error) => {
+        throw error;
+      },
+    });
   }
 
   get closed(): boolean {
@@ -117,13 +104,13 @@ export class Client implements Pollable {
     if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
     this.#connecting = true;
     try {
-      const trying = this.#stopTrying();
+      const trying = this.#reconnection.stop();
       if (trying !== null) {
         await trying;
         this.#throwIfClosed();
       }
       // The last link may have ended without anyone having looked since.
-      if (this.#current?.attached) this.#disconnect(this.#current);
+      if (this.#current?.side.attached) this.#disconnect(this.#current);
       const connection = await this.#open(target, null);
       this.#throwIfClosed();
       return connection;
@@ -145,43 +132,27 @@ export class Client implements Pollable {
    */
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
-    this.#report();
-    const connection = this.#current;
-    const cold = this.#polled?.hot === false;
-    if (connection !== null && (connection.transport !== 'tcp' || cold)) {
-      const alive = connection.pollLink(now);
-      // What has come over the link of one that sleeps is for the next poll.
-      if (cold && (!alive || connection.takeMoved() || connection.sending)) this.#polled?.stir();
-      if (!alive) this.#disconnect(connection);
-    }
-    for (const other of this.#connections.values()) if (other !== connection) other.drainWriters();
+    this.#reconnection.report();
+    this.#service.control(now);
+    if (this.#closed) return;
+    // Those that are connected do that with their messages.
+    for (const { side } of this.#connections.values()) if (!side.attached) side.drainWriters();
     if (this.#renewal.due(now)) this.#renew();
-    if (this.#backoff !== null && this.#attempt === null && this.#backoff.due(now)) this.#tryAgain();
+    this.#reconnection.poll(now);
   }
 
   /** Serves a connection over tcp: receives, hands out messages, sends. True if anything moved. */
   pollTcp(now: number = performance.now()): boolean {
     this.#throwIfClosed();
-    const connection = this.#current;
-    if (connection === null || connection.transport !== 'tcp' || !this.#isHot()) return false;
-    const drained = connection.drainWriters();
-    const alive = connection.pollLink(now);
-    this.#deliver(connection);
-    if (alive) return connection.takeMoved() || drained;
-    this.#disconnect(connection);
-    // The delay counts from here.
-    this.#backoff?.due(now);
-    return true;
+    const moved = this.#service.tcp(now, 0);
+    this.#reconnection.look(now);
+    return moved;
   }
 
   /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. True if any moved. */
   pollShm(): boolean {
     this.#throwIfClosed();
-    const connection = this.#current;
-    if (connection === null || connection.transport === 'tcp' || !this.#isHot()) return false;
-    const drained = connection.drainWriters();
-    this.#deliver(connection);
-    return connection.takeMoved() || drained;
+    return this.#service.shm(0);
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */
@@ -193,16 +164,12 @@ export class Client implements Pollable {
 
   /** @internal */
   rouse(): boolean {
-    this.#polled?.stir();
-    return true;
+    return this.#polled.rouse();
   }
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    const rest = this.#polled?.cool(this.#options.onMessage !== undefined) ?? 'cold';
-    if (rest === 'stirring') return 0;
-    const busy = rest === 'restless' || this.#attempt !== null;
-    return busy ? RESTLESS_MS : this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    return this.#service.park(this.#reconnection.trying);
   }
 
   /** @internal */
@@ -212,7 +179,7 @@ export class Client implements Pollable {
 
   /** @internal Whether `run` keeps the process alive while it sleeps. */
   get alive(): boolean {
-    return this.#current === null || this.#current.refed;
+    return this.#current === null || this.#current.side.refed;
   }
 
   /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
@@ -228,9 +195,9 @@ export class Client implements Pollable {
   async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const trying = this.#stopTrying();
+    const trying = this.#reconnection.stop();
     for (const connection of [...this.#connections.values()]) {
-      connection.abandonLogin();
+      connection.side.abandonLogin();
       connection.close({ remove: options.removeSessions ?? false });
     }
     this.#waker.close();
@@ -282,11 +249,9 @@ export class Client implements Pollable {
         const connection = this.#acting(() => attempt.poll());
         if (connection !== null) {
           this.#current = connection;
-          this.#polled?.leave();
-          this.#polled = new Polled(connection, 0, this.#waker, () => {});
+          this.#polled.add(connection, 0);
           this.#waker.wake();
-          this.#target = target;
-          if (again !== null) again.result = connection;
+          this.#reconnection.connected(target, connection, again);
           return connection;
         }
         await patience.pause();
@@ -316,60 +281,6 @@ export class Client implements Pollable {
     }
   }
 
-  #tryAgain(): void {
-    const attempt: Attempt = {
-      number: (this.#backoff as Backoff).begin(),
-      result: null,
-      thrown: [],
-      stopped: false,
-      done: Promise.resolve(),
-    };
-    this.#attempt = attempt;
-    attempt.done = this.#open(this.#target as Target, attempt).then(
-      () => {},
-      (error: Error) => {
-        attempt.result =
-          error instanceof TcpshmError
-            ? error
-            : new TcpshmError('ERR_CONNECT', `the login failed: ${error.message}`, error);
-      },
-    );
-  }
-
-  /** Tells of the attempt that has ended, if one has. */
-  #report(): void {
-    const attempt = this.#attempt;
-    if (attempt === null || attempt.result === null) return;
-    if (attempt.thrown.length > 0) throw attempt.thrown.pop();
-    const { number, result } = attempt;
-    this.#attempt = null;
-    if (!(result instanceof TcpshmError)) {
-      this.#backoff = null;
-      this.#options.onReconnect?.({ outcome: 'connected', number, connection: result });
-      return;
-    }
-    const delayMs = this.#backoff?.failed(result.code, Math.random()) ?? null;
-    if (delayMs === null) {
-      this.#stopTrying();
-      this.#options.onReconnect?.({ outcome: 'given up', number, error: result });
-    } else {
-      this.#options.onReconnect?.({ outcome: 'failed', number, error: result, delayMs });
-    }
-  }
-
-  /** No attempts from here on. Null, or a promise, never rejected, for the end of the one that is under way. */
-  #stopTrying(): Promise<void> | null {
-    this.#target = null;
-    this.#backoff = null;
-    const attempt = this.#attempt;
-    // One that was successful will still be told of.
-    if (attempt === null || (attempt.result !== null && !(attempt.result instanceof TcpshmError)))
-      return null;
-    attempt.stopped = true;
-    this.#attempt = null;
-    return attempt.done;
-  }
-
   #patience(attempt: Attempt | null): Patience {
     return patienceFor(this.name, this.#settings.loginTimeoutMs, () => {
       this.#throwIfClosed();
@@ -377,43 +288,17 @@ export class Client implements Pollable {
     });
   }
 
-  /** One that sleeps, and is polled nevertheless, is asked for. */
-  #isHot(): boolean {
-    const polled = this.#polled;
-    if (polled === null || polled.hot) return true;
-    this.#waker.take();
-    return polled.hot;
-  }
-
-  #leave(connection: Connection): void {
-    if (this.#polled?.connection !== connection) return;
-    this.#polled.leave();
-    this.#polled = null;
-  }
-
-  #deliver(connection: Connection): void {
-    const { onMessage } = this.#options;
-    if (onMessage === undefined || connection.state === 'closed') return;
-    try {
-      connection.deliver(onMessage, MESSAGES_PER_POLL);
-    } catch (error) {
-      // What the peer wrote into the ring is its fault; what a handler throws is the caller's to see.
-      if (connection.violation === null || connection.violation !== error) throw error;
-      this.#disconnect(connection);
-    }
-  }
-
   #renew(): void {
     for (const connection of [...this.#connections.values()]) {
-      if (!connection.renew()) this.#disconnect(connection);
+      if (!connection.side.renew()) this.#disconnect(connection);
     }
   }
 
   /** A session that is open here, in the file where it is now. Throws ERR_FENCED, ERR_ALREADY_CONNECTED. */
   #known(key: string): Connection | null {
     const connection = this.#connections.get(key) ?? null;
-    if (connection === null || connection.follow()) return connection;
-    const { fence, open } = connection;
+    if (connection === null || connection.side.ends.follow()) return connection;
+    const { fence, open } = connection.side.ends;
     if (fence === null) {
       throw new TcpshmError(
         'ERR_ALREADY_CONNECTED',
@@ -425,36 +310,29 @@ export class Client implements Pollable {
   }
 
   #disconnect(connection: Connection): void {
-    if (!connection.attached) return;
+    if (!connection.side.attached) return;
     // That it was made comes before that it has ended. The handler may close it.
-    this.#report();
-    if (!connection.attached) return;
+    this.#reconnection.report();
+    if (!connection.side.attached) return;
     const { onMessage } = this.#options;
-    connection.disconnect(
+    connection.side.disconnect(
       {
         ...(onMessage && { onMessage }),
         onDisconnect: (ended, reason, error) => {
-          if (
-            this.#backoffSettings !== null &&
-            this.#target !== null &&
-            reason !== 'protocol violated' &&
-            reason !== 'taken over'
-          ) {
-            this.#backoff = new Backoff(this.#backoffSettings, Math.random());
-          }
+          this.#reconnection.ended(reason);
           this.#options.onDisconnect?.(ended, reason, error);
         },
       },
-      () => this.#leave(connection),
+      () => this.#polled.remove(connection),
     );
   }
 
   #forget(connection: Connection): void {
     for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
     if (this.#current !== connection) return;
-    this.#leave(connection);
+    this.#polled.remove(connection);
     this.#current = null;
-    if (!this.#loginActs) this.#stopTrying();
+    if (!this.#loginActs) this.#reconnection.stop();
   }
 
   #alreadyConnected(): TcpshmError {

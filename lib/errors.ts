@@ -3,6 +3,7 @@ export const ERROR_CODES = [
   'ERR_ALREADY_CONNECTED', // the pair of names is live elsewhere: another process, thread, group or transport
   'ERR_CAPACITY', // a ring capacity that is not a power of two within the limits
   'ERR_CLOSED', // a call on something that was closed
+  'ERR_CODEC', // a value that a codec cannot carry, or bytes that are not what it writes
   'ERR_CONNECT', // the address could not be reached: nobody listens, unknown host, unreachable network
   'ERR_FENCED', // another process has taken over this side of the session, as this one was silent for its timeout
   'ERR_FILE', // a file or folder could not be created, opened or locked as required

@@ -15,10 +15,11 @@ const LAYERS = [
   ['store', 'wire'],
   ['writer'],
   ['options.ts'],
-  ['connection.ts'],
+  ['connection'],
+  ['codec'],
   ['login', 'poll'],
   ['group'],
-  ['channel.ts', 'client.ts', 'server.ts'],
+  ['channel.ts', 'client.ts', 'server'],
   ['index.ts'],
 ] as const;
 

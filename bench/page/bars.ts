@@ -74,7 +74,7 @@ function repeated(subject: string | undefined, subjects: readonly (string | unde
 }
 
 function barPlot(id: string, title: string, quantity: Quantity, bars: readonly Bar[]): BarPlot[] {
-  if (bars.length < 2) return [];
+  if (bars.length < 2 || bars.every(({ kind }) => kind === 'floor')) return [];
   const note =
     quantity === 'time'
       ? 'Shorter is better. The bar ends at the median, the mark is at the 99th percentile.'

@@ -71,7 +71,7 @@ function percentilePlots(section: string, results: readonly Result[]): LinePlot[
       lines: batches.flat(),
     },
   ]
-    .filter(({ lines }) => lines.length > 0)
+    .filter(({ lines }) => lines.some(({ kind }) => kind !== 'floor'))
     .map(({ lines, ...plot }) => ({ ...plot, x: PERCENTILE, y: TIME, lines: coloured(lines, subjects) }));
 }
 

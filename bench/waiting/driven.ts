@@ -174,7 +174,7 @@ class SleepyRoundTrip extends DrivenRoundTrip {
 
   /** Waits until the other side sleeps, and sees whether this one has slept since the last message. */
   #watch(connection: Connection, start: number): void {
-    const { segment, role } = connection.open;
+    const { segment, role } = connection.side.ends.open;
     const other = segment.parking[role === 'client' ? 'server' : 'client'];
     while (other.parked === 0) {
       if (performance.now() - start > PATIENCE_MS) throw new Error('the other side does not sleep');

@@ -1,8 +1,8 @@
-import { type Connection, MESSAGES_PER_POLL } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { Pollable } from '../poll/drive.js';
-import { type Polled, RESTLESS_MS, SWEEPS_PER_HEARTBEAT } from '../poll/polled.js';
 import { PolledSet } from '../poll/polledSet.js';
+import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import { Renewal } from '../session/tenure.js';
@@ -40,7 +40,7 @@ export class GroupHost implements Pollable {
   readonly waker: Waker;
   readonly alive = true;
   readonly #polled: PolledSet;
-  #now = 0;
+  readonly #service: Service;
   #closed = false;
 
   constructor(group: number, handlers: GroupModule, settings: HostSettings, listener: HostListener) {
@@ -51,6 +51,11 @@ export class GroupHost implements Pollable {
     this.#renewal = new Renewal(settings.heartbeatIntervalMs);
     this.waker = new Waker(settings.sharedDirectory);
     this.#polled = new PolledSet({}, this.waker, true);
+    this.#service = new Service(this.#polled, settings.heartbeatIntervalMs, {
+      onMessage: handlers.onMessage,
+      ended: (connection) => this.#end(this.#guestOf(connection)),
+      threw: (connection, error) => this.#fail(this.#guestOf(connection), error),
+    });
   }
 
   get closed(): boolean {
@@ -88,7 +93,7 @@ export class GroupHost implements Pollable {
   /** Looks whether the link of a connection has ended: if it has, the connection has `left` when this returns. */
   look(id: number, now: number): void {
     const guest = this.#guests.get(id);
-    if (guest !== undefined && !guest.connection.pollLink(now)) this.#end(guest);
+    if (guest !== undefined && !guest.connection.side.pollLink(now)) this.#end(guest);
   }
 
   poll(now: number): void {
@@ -98,18 +103,15 @@ export class GroupHost implements Pollable {
 
   /** Keeps the connections over shared memory alive, shows that the sessions have an owner, and gives up what is to go. */
   pollControl(now: number): void {
-    this.#now = now;
-    this.#polled.look('shm', this.#watchLink);
-    this.#polled.sweep(now, this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT, this.#watchCold);
+    this.#service.control(now);
     for (const guest of [...this.#passing]) this.#pass(guest, now);
     if (!this.#renewal.due(now)) return;
-    for (const guest of [...this.#guests.values()]) if (!guest.connection.renew()) this.#end(guest);
+    for (const guest of [...this.#guests.values()]) if (!guest.connection.side.renew()) this.#end(guest);
   }
 
   pollMessages(now: number): boolean {
-    this.#now = now;
-    const shm = this.#polled.visit('shm', 0, this.#serveShm);
-    return this.#polled.visit('tcp', 0, this.#serveTcp) || shm;
+    const shm = this.#service.shm(0);
+    return this.#service.tcp(now, 0) || shm;
   }
 
   rouse(): boolean {
@@ -118,10 +120,7 @@ export class GroupHost implements Pollable {
 
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    const rest = this.#polled.settle();
-    if (rest === 'stirring') return 0;
-    if (rest === 'restless' || this.#passing.size > 0) return RESTLESS_MS;
-    return this.#settings.heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    return this.#service.park(this.#passing.size > 0);
   }
 
   /** Closes all connections: their clients are told. */
@@ -130,32 +129,6 @@ export class GroupHost implements Pollable {
     for (const guest of [...this.#guests.values()]) this.#close(guest);
     this.waker.close();
   }
-
-  readonly #serveShm = ({ connection }: Polled): boolean => {
-    const drained = connection.drainWriters();
-    this.#deliver(this.#guestOf(connection));
-    return connection.takeMoved() || drained;
-  };
-
-  readonly #serveTcp = ({ connection }: Polled): boolean => {
-    const guest = this.#guestOf(connection);
-    const drained = connection.drainWriters();
-    const alive = connection.pollLink(this.#now);
-    this.#deliver(guest);
-    if (!alive) this.#end(guest);
-    return connection.takeMoved() || drained;
-  };
-
-  readonly #watchLink = ({ connection }: Polled): void => {
-    if (!connection.pollLink(this.#now)) this.#end(this.#guestOf(connection));
-  };
-
-  readonly #watchCold = (polled: Polled): void => {
-    const { connection } = polled;
-    const alive = connection.pollLink(this.#now);
-    if (!alive || connection.takeMoved() || connection.sending) polled.stir();
-    if (!alive && polled.kind === 'shm') this.#end(this.#guestOf(connection));
-  };
 
   #guestOf(connection: Connection): Guest {
     return this.#byConnection.get(connection) as Guest;
@@ -174,30 +147,20 @@ export class GroupHost implements Pollable {
     this.#passing.delete(guest);
   }
 
-  #deliver(guest: Guest): void {
-    const { connection } = guest;
-    if (connection.state === 'closed') return;
-    try {
-      connection.deliver(this.#handlers.onMessage, MESSAGES_PER_POLL);
-    } catch (error) {
-      this.#blame(guest, error);
-    }
-  }
-
   /** Ends the connection that an error is of: of a peer that wrote what it must not, or whose handler threw. */
   #blame(guest: Guest, error: unknown): void {
-    const culprit = [...this.#guests.values()].find(({ connection }) => connection.violation === error);
-    if (culprit !== undefined && error !== null) this.#end(culprit);
-    else this.#fail(guest, error);
+    const culprit = this.#polled.culprit(error);
+    if (culprit === null) this.#fail(guest, error);
+    else this.#end(this.#guestOf(culprit));
   }
 
   /** The link has ended: hands out what has come before, tells the handlers, and closes the session. */
   #end(guest: Guest): void {
     const { connection } = guest;
-    if (!connection.attached) return;
+    if (!connection.side.attached) return;
     let told = false;
     try {
-      connection.disconnect(
+      connection.side.disconnect(
         {
           onMessage: this.#handlers.onMessage,
           onDisconnect: (...ended) => {
@@ -229,7 +192,7 @@ export class GroupHost implements Pollable {
     this.#handing = guest;
     this.#polled.remove(connection);
     try {
-      const handover = connection.handOver(now);
+      const handover = connection.side.handOver(now);
       if (handover === null) {
         this.#polled.add(connection, 0);
         return;

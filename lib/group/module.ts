@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';

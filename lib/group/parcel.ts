@@ -1,4 +1,5 @@
-import { type Connection, type Handover, makeConnection } from '../connection.js';
+import { type Connection, makeConnection } from '../connection/connection.js';
+import type { Handover } from '../connection/handover.js';
 import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
 import type { DurabilityLevel } from '../session/durability.js';
@@ -67,11 +68,11 @@ export function openParcel(
     }
     const replicated = link.kind === 'wire' ? link.replication : null;
     connection = makeConnection(open, transport, () => onClosed(removed), replicated);
-    if (link.kind === 'wire') connection.resume(wire as Wire, link, settings, loginData);
+    if (link.kind === 'wire') connection.side.resume(wire as Wire, link, settings, loginData);
     else {
       const presence = peerPresence(open.segment, 'server');
       const there = link.kind === 'presence' ? new PresenceLink(presence) : new EndedLink(link);
-      connection.attach(there, loginData);
+      connection.side.attach(there, loginData);
     }
     return connection;
   } catch (error) {

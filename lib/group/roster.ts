@@ -44,6 +44,8 @@ export interface Entry extends GroupMember {
 /** Who is connected, in which group. */
 export class Roster {
   readonly #entries = new Map<number, Entry>();
+  /** The same by client, who is connected once. */
+  readonly #byName = new Map<string, Entry>();
   #serial = 0;
 
   /** A client has logged in. */
@@ -58,11 +60,13 @@ export class Roster {
       journey: new Journey(),
     };
     this.#entries.set(entry.id, entry);
+    this.#byName.set(entry.remoteName, entry);
     return entry;
   }
 
   /** False when it was not there. */
-  remove({ id }: Entry): boolean {
+  remove({ id, remoteName }: Entry): boolean {
+    if (this.#byName.get(remoteName)?.id === id) this.#byName.delete(remoteName);
     return this.#entries.delete(id);
   }
 
@@ -71,21 +75,14 @@ export class Roster {
   }
 
   find(remoteName: string): Entry | null {
-    return this.all.find((entry) => entry.remoteName === remoteName) ?? null;
+    return this.#byName.get(remoteName) ?? null;
   }
 
-  get all(): readonly Entry[] {
-    return [...this.#entries.values()];
+  [Symbol.iterator](): IterableIterator<Entry> {
+    return this.#entries.values();
   }
 
   get members(): readonly GroupMember[] {
-    return this.all.map(({ remoteName, transport, group }) => ({ remoteName, transport, group }));
-  }
-
-  /** The same, with two places for who is being moved. */
-  get places(): readonly GroupMember[] {
-    return this.all.flatMap((entry) =>
-      entry.target === null ? [entry] : [entry, { ...entry, group: entry.target }],
-    );
+    return [...this].map(({ remoteName, transport, group }) => ({ remoteName, transport, group }));
   }
 }

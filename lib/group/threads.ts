@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { Inquiry } from '../login/serverLogin.js';
 import type { Transport } from '../session/loginMessages.js';
@@ -37,7 +37,8 @@ interface Question {
 export class GroupThreads {
   readonly #threads: readonly GroupThread[];
   readonly #listener: GroupThreadsListener;
-  readonly #roster = new Roster();
+  /** Who is connected, as far as is known here. */
+  readonly roster = new Roster();
   /** Connections that have logged in and are still in this thread. */
   #departures: readonly { readonly connection: Connection; readonly entry: Entry }[] = [];
   readonly #questions = new Map<number, Question>();
@@ -82,26 +83,12 @@ export class GroupThreads {
     );
   }
 
-  get members(): readonly GroupMember[] {
-    return this.#roster.members;
-  }
-
-  /** The same, with two places for who is being moved. */
-  get places(): readonly GroupMember[] {
-    return this.#roster.places;
-  }
-
-  /** Whether a client is connected, as far as is known here. */
-  has(client: string): boolean {
-    return this.#roster.find(client) !== null;
-  }
-
   /**
    * What a client waits for that logs in, to have its connection in a group: that the thread where it is connected has
    * looked whether it still is, and that the thread of the group is up. Null where there is nothing to wait for.
    */
   inquire(client: string, group: number): Inquiry | null {
-    const entry = this.#roster.find(client);
+    const entry = this.roster.find(client);
     const thread = this.#thread(group);
     if (entry === null && thread.up) return null;
     const question = entry === null ? null : this.#question(entry);
@@ -116,7 +103,7 @@ export class GroupThreads {
   /** A login is complete: its connection is handed over by `depart`. */
   bring(connection: Connection, group: number): void {
     const { remoteName, transport } = connection;
-    const entry = this.#roster.add({ remoteName, transport, group });
+    const entry = this.roster.add({ remoteName, transport, group });
     this.#departures = [...this.#departures, { connection, entry }];
   }
 
@@ -139,10 +126,10 @@ export class GroupThreads {
    * meanwhile, ERR_GROUP_FULL, and ERR_WORKER when the thread of one of the groups ends.
    */
   async move(client: string, group: number): Promise<void> {
-    let entry = this.#roster.find(client);
+    let entry = this.roster.find(client);
     while (entry?.journey) {
       await entry.journey.over;
-      entry = this.#roster.find(client);
+      entry = this.roster.find(client);
     }
     if (entry === null) throw notConnected(client);
     if (entry.group === group) return;
@@ -160,7 +147,7 @@ export class GroupThreads {
   /** Lets all threads end, their connections closed. */
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.stop()));
-    for (const entry of this.#roster.all) this.#drop(entry, notConnected(entry.remoteName));
+    for (const entry of [...this.roster]) this.#drop(entry, notConnected(entry.remoteName));
   }
 
   async #start(): Promise<void> {
@@ -184,7 +171,7 @@ export class GroupThreads {
   /** Asks, once its connection has left this thread. */
   #isAnswered(question: Question): boolean {
     const { number, entry } = question;
-    if (this.#roster.get(entry.id) === null) this.#answered(question);
+    if (this.roster.get(entry.id) === null) this.#answered(question);
     else if (question.asked === null && entry.sent) {
       question.asked = entry.group;
       this.#questions.set(number, question);
@@ -206,14 +193,14 @@ export class GroupThreads {
     }
     try {
       if (!this.#thread(entry.group).up) throw threadless(entry.remoteName, entry.group);
-      const handover = connection.handOver(now);
+      const handover = connection.side.handOver(now);
       if (handover !== null) {
         this.#send(entry, parcelOf(handover));
         return true;
       }
       // Else its session is on its way to a fresh file.
-      if (connection.fence === null) return false;
-      throw connection.fence;
+      if (connection.side.ends.fence === null) return false;
+      throw connection.side.ends.fence;
     } catch (error) {
       this.#lose(entry, error);
     }
@@ -239,7 +226,7 @@ export class GroupThreads {
       const question = this.#questions.get(message.question);
       if (question !== undefined) this.#answered(question);
     } else if ('id' in message) {
-      const entry = this.#roster.get(message.id);
+      const entry = this.roster.get(message.id);
       if (entry !== null) this.#follow(entry, message);
     }
   }
@@ -271,7 +258,7 @@ export class GroupThreads {
   }
 
   #ended(group: number, error: TcpshmError): void {
-    for (const entry of this.#roster.all) {
+    for (const entry of [...this.roster]) {
       if (entry.sent && entry.group === group) this.#drop(entry, error);
     }
     for (const question of [...this.#questions.values()]) {
@@ -289,7 +276,7 @@ export class GroupThreads {
 
   /** A connection is nobody's any more: what it has on its way is given up. */
   #drop(entry: Entry, error: TcpshmError): void {
-    if (!this.#roster.remove(entry)) return;
+    if (!this.roster.remove(entry)) return;
     if (entry.parcel !== null) discard(entry.parcel);
     else if (entry.memory !== null) forsakeShared(entry.memory, 'server');
     entry.journey?.end(error);

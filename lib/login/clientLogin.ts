@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { reconcile } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
@@ -66,7 +66,7 @@ export class ClientLogin {
     } catch (error) {
       // What is wrong behind the end of the login, with bytes that came along with it, is for the link to tell.
       if (!this.#done || !(error instanceof TcpshmError)) throw error;
-      this.#connection?.violate(error);
+      this.#connection?.side.violate(error);
     }
     return this.#done ? this.#connection : null;
   }
@@ -74,7 +74,7 @@ export class ClientLogin {
   /** Ends a login that failed: nothing that it made stays. */
   abandon(): void {
     this.#talk.wire.close();
-    this.#connection?.abandonLogin();
+    this.#connection?.side.abandonLogin();
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {
@@ -110,9 +110,9 @@ export class ClientLogin {
 
   #attachMemory(welcome: Welcome): void {
     const known = this.#guest.known(welcome);
-    if (known !== null && known.mine.sessionId !== welcome.sessionId) {
+    if (known !== null && known.side.mine.sessionId !== welcome.sessionId) {
       // The memory that this side has is no longer what the server has.
-      if (!isFresh(known.mine.state)) throw this.#mismatch(known, welcome);
+      if (!isFresh(known.side.mine.state)) throw this.#mismatch(known, welcome);
       known.close();
     }
     try {
@@ -127,7 +127,7 @@ export class ClientLogin {
       this.#talk.say(FrameKind.hello, encodeHello(this.#hello));
       return;
     }
-    this.#say('attached', welcome, this.#connection.readState());
+    this.#say('attached', welcome, this.#connection.side.readState());
   }
 
   #openMemory(welcome: Welcome): OpenSegment {
@@ -142,9 +142,9 @@ export class ClientLogin {
 
   #attachJournal(welcome: Welcome): void {
     const known = this.#guest.known(welcome);
-    const found = known?.open ?? this.#guest.find(welcome);
+    const found = known?.side.ends.open ?? this.#guest.find(welcome);
     this.#connection = known ?? (found === null ? null : this.#guest.connection(found, welcome));
-    const mine = this.#connection?.mine ?? null;
+    const mine = this.#connection?.side.mine ?? null;
     const decision = reconcile(mine, welcome);
     if (decision === 'mismatch') {
       this.#connection ??= this.#guest.connection(this.#guest.begin(welcome), welcome);
@@ -156,13 +156,13 @@ export class ClientLogin {
       this.#begun = true;
     }
     const connection = this.#connection as Connection;
-    connection.keep();
-    this.#say('attached', welcome, connection.readState());
+    connection.side.keep();
+    this.#say('attached', welcome, connection.side.readState());
   }
 
   /** Tells both sides that what they have of the session cannot both be true, and gives what to throw. */
   #mismatch(connection: Connection, welcome: Welcome): TcpshmError {
-    const numbers = { local: connection.readState(), remote: welcome.state };
+    const numbers = { local: connection.side.readState(), remote: welcome.state };
     this.#say('mismatch', welcome, numbers.local);
     this.#guest.mismatch(connection, numbers);
     return new TcpshmError(
@@ -181,10 +181,13 @@ export class ClientLogin {
     const connection = this.#connection as Connection;
     const { liveness } = this.#guest;
     if (welcome.transport === 'tcp')
-      connection.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
-    else if (welcome.transport === 'shm') connection.attachShared(this.#talk, liveness, welcome.reply);
+      connection.side.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
+    else if (welcome.transport === 'shm') connection.side.attachShared(this.#talk, liveness, welcome.reply);
     else {
-      connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'client')), welcome.reply);
+      connection.side.attach(
+        new PresenceLink(peerPresence(connection.side.ends.open.segment, 'client')),
+        welcome.reply,
+      );
       this.#talk.wire.close();
     }
     this.#done = true;

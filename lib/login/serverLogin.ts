@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { type Agreement, agree, type ServerTerms } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
@@ -111,7 +111,7 @@ export class ServerLogin {
       if (this.#seat !== null && this.#inquiry?.settled) this.#welcome(this.#seat);
     } catch (error) {
       // What is wrong behind the end of the login, with bytes that came along with it, is for the link to tell.
-      if (this.#attached !== null && error instanceof TcpshmError) this.#attached.violate(error);
+      if (this.#attached !== null && error instanceof TcpshmError) this.#attached.side.violate(error);
       else this.fail(error instanceof TcpshmError ? error : this.#broken(error));
     }
     return !this.#over;
@@ -171,7 +171,7 @@ export class ServerLogin {
       this.#onHello({ ...hello, transport: 'tcp' });
       return;
     }
-    const { segment, where } = connection.open;
+    const { segment, where } = connection.side.ends.open;
     this.#offer = { hello, connection, group };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
     this.#talk.say(
@@ -183,7 +183,7 @@ export class ServerLogin {
         clientToServer: segment.identity.clientToServer,
         serverToClient: segment.identity.serverToClient,
         path: connection.transport === 'shm' ? where : '',
-        state: connection.readState(),
+        state: connection.side.readState(),
         reply,
       }),
     );
@@ -204,11 +204,11 @@ export class ServerLogin {
     if (attach.outcome === 'cannot share memory') {
       this.#offer = null;
       this.#seat = null;
-      connection.abandonLogin();
+      connection.side.abandonLogin();
       return;
     }
-    const local = connection.readState();
-    const { clientToServer, serverToClient, sessionId } = connection.open.segment.identity;
+    const local = connection.side.readState();
+    const { clientToServer, serverToClient, sessionId } = connection.side.ends.open.segment.identity;
     if (
       attach.outcome === 'mismatch' ||
       attach.sessionId !== sessionId ||
@@ -229,10 +229,14 @@ export class ServerLogin {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
     if (connection.transport === 'tcp')
-      connection.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
+      connection.side.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')
-      connection.attachShared(this.#talk, this.#host.terms, hello.login);
-    else connection.attach(new PresenceLink(peerPresence(connection.open.segment, 'server')), hello.login);
+      connection.side.attachShared(this.#talk, this.#host.terms, hello.login);
+    else
+      connection.side.attach(
+        new PresenceLink(peerPresence(connection.side.ends.open.segment, 'server')),
+        hello.login,
+      );
     this.#over = true;
     this.#offer = null;
     this.#seat = null;
@@ -253,7 +257,7 @@ export class ServerLogin {
   #abandon(): void {
     this.#over = true;
     this.#wire.close();
-    this.#offer?.connection.abandonLogin();
+    this.#offer?.connection.side.abandonLogin();
     this.#offer = null;
     this.#seat = null;
   }

@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { ENDED, READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
 
 /** So often one that is cold is looked at, for heartbeats and silence. */
@@ -42,7 +42,7 @@ export class Polled implements Sleeper {
     this.#waker = waker;
     this.#heated = heated;
     this.#token = waker.register(this);
-    connection.onWritten = () => waker.wake();
+    connection.side.onWritten = () => waker.wake();
   }
 
   get hot(): boolean {
@@ -54,7 +54,7 @@ export class Polled implements Sleeper {
     if (this.#hot || this.#gone) return;
     this.#hot = true;
     this.#onStir(null);
-    this.connection.unpark();
+    this.connection.side.unpark();
     this.#heated(this);
   }
 
@@ -65,12 +65,12 @@ export class Polled implements Sleeper {
   cool(delivers: boolean): Rest {
     const { connection } = this;
     if (!this.#hot) return 'cold';
-    if (connection.owes) return 'stirring';
-    if (connection.restless || !this.#listen()) return 'restless';
-    if (connection.rung) {
+    if (connection.side.owes) return 'stirring';
+    if (connection.side.restless || !this.#listen()) return 'restless';
+    if (connection.side.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      if (!connection.park(bell, delivers)) return 'stirring';
+      if (!connection.side.park(bell, delivers)) return 'stirring';
     }
     this.#onStir(() => {
       this.stir();
@@ -85,22 +85,22 @@ export class Polled implements Sleeper {
     this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
-    this.connection.onWritten = null;
+    this.connection.side.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
-    if (this.#listened !== null && this.connection.wire?.fd === this.#listened)
+    if (this.#listened !== null && this.connection.side.wire?.fd === this.#listened)
       this.#waker.unlisten(this.#listened);
   }
 
   /** What this thread does itself, or node:net in it, needs no bell. */
   #onStir(call: (() => void) | null): void {
     const { connection } = this;
-    connection.onStir = call;
-    if (connection.wire?.onStir !== undefined) connection.wire.onStir = call;
+    connection.side.onStir = call;
+    if (connection.side.wire?.onStir !== undefined) connection.side.wire.onStir = call;
   }
 
   /** Has the socket tell when it can be read, or written if something waits for that. False if it cannot. */
   #listen(): boolean {
-    const { wire, sending } = this.connection;
+    const { wire, sending } = this.connection.side;
     if (wire === null) return true;
     if (wire.fd === undefined) return wire.onStir !== undefined;
     if (!this.#waker.hears) return false;

@@ -1,5 +1,5 @@
 import type { ResourceLimits } from 'node:worker_threads';
-import type { Connection } from '../connection.js';
+import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { checkOptions, count } from '../options.js';
 import { type GroupKind, kindOf, Polled, type Rest } from './polled.js';
@@ -125,6 +125,7 @@ export class PolledSet {
   readonly #waker: Waker;
   readonly #delivers: boolean;
   readonly #rotas: Record<GroupKind, Rota[]>;
+  readonly #all: readonly Rota[];
   readonly #polled = new Map<Connection, Polled>();
   #visits = 0;
   #sweep: IterableIterator<Polled> | null = null;
@@ -142,6 +143,7 @@ export class PolledSet {
     };
     const rotas = (): Rota[] => Array.from({ length: this.count }, () => new Rota());
     this.#rotas = { shm: rotas(), tcp: rotas() };
+    this.#all = [...this.#rotas.shm, ...this.#rotas.tcp];
   }
 
   get size(): number {
@@ -150,6 +152,13 @@ export class PolledSet {
 
   [Symbol.iterator](): IterableIterator<Polled> {
     return this.#polled.values();
+  }
+
+  /** Whose peer has done what was thrown: null when it is no peer's fault. */
+  culprit(thrown: unknown): Connection | null {
+    if (!(thrown instanceof TcpshmError)) return null;
+    for (const { connection } of this) if (connection.side.ends.violation === thrown) return connection;
+    return null;
   }
 
   find(connection: Connection): Polled | undefined {
@@ -190,7 +199,7 @@ export class PolledSet {
   visit(kind: GroupKind, group: number, visit: (polled: Polled) => boolean): boolean {
     const rota = this.#rota(kind, group);
     this.#visits += rota.hot + 1;
-    if (this.#visits >= VISITS_PER_TAKE) {
+    if (this.#visits >= VISITS_PER_TAKE || (rota.hot === 0 && this.#cold)) {
       this.#visits = 0;
       this.#waker.take();
     }
@@ -227,9 +236,16 @@ export class PolledSet {
     return true;
   }
 
+  /** Whether there are some and none of them is hot, so that a look at the kernel wait delays nobody. */
+  get #cold(): boolean {
+    if (this.#polled.size === 0) return false;
+    for (const rota of this.#all) if (rota.hot > 0) return false;
+    return true;
+  }
+
   /** Lets all become cold, and gives what keeps those awake that stay hot. */
   settle(): Rest {
-    const rests = [...this.#rotas.shm, ...this.#rotas.tcp].map((rota) => rota.settle(this.#delivers));
+    const rests = this.#all.map((rota) => rota.settle(this.#delivers));
     return rests.find((rest) => rest === 'stirring') ?? rests.find((rest) => rest === 'restless') ?? 'cold';
   }
 

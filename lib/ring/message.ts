@@ -34,6 +34,11 @@ export class Message {
     return this;
   }
 
+  /** @internal The payload ends here. */
+  shorten(size: number): void {
+    this.#size = size;
+  }
+
   /** @internal Takes the payload away, so that nothing touches what may be another message by now. */
   expire(): void {
     this.#size = 0;

@@ -88,6 +88,27 @@ export class RingProducer {
     return this.message.wrap(RECORDS + ((position + padding) & this.#mask) + HEADER_BYTES, size, 1);
   }
 
+  /**
+   * Makes the claimed message shorter, once it is known how much of it is used. Throws ERR_NO_MESSAGE when nothing is
+   * claimed, a RangeError for what is longer.
+   */
+  truncate(size: number): void {
+    if (this.#length === 0)
+      throw new TcpshmError('ERR_NO_MESSAGE', 'truncate() needs a message: alloc() first');
+    const { message } = this;
+    if (size >>> 0 !== size || size > message.size) {
+      throw new RangeError(
+        `a message of ${message.size} bytes can be truncated to 0 to ${message.size} bytes, got ${String(size)}`,
+      );
+    }
+    const start = advance(this.#position, this.#padding);
+    const length = alignedLength(size + HEADER_BYTES);
+    // What is not part of a record must read zero.
+    this.#memory.clear(advance(start, length), advance(start, this.#length));
+    this.#length = length;
+    message.shorten(size);
+  }
+
   /** Publishes the claimed message, and the open batch with it. Throws ERR_NO_MESSAGE when nothing is claimed. */
   push(): void {
     if (this.#padding === 0 && this.#batched === 0 && this.#length !== 0) {

@@ -147,6 +147,17 @@ describe('plots of a report', () => {
     expect(plots).to.have.length(1);
   });
 
+  it('leave out what would have nothing but floors', () => {
+    const results = [
+      timed('limit/a', 100),
+      timed('limit/b', 200),
+      roundTrips('latency/shm/1000', 500),
+      roundTrips('latency/shm/100k', 900),
+    ];
+    expect(plotsOf(...results).map(({ id }) => id)).to.deep.equal(['latency-by-load']);
+    expect(barsOf(...results)).to.deep.equal([]);
+  });
+
   it('draw bars of times, the shortest first, and of rates, the highest first', () => {
     const [times, rates, ...more] = barsOf(
       timed('rtt/shm', 230),

@@ -111,10 +111,10 @@ describe('a handler in the thread of a group that throws', () => {
     const caller = await scene.caller('shm', address);
     await caller.ask('who?');
     // A header that no message can have, where the next one is expected.
-    const ring = caller.connection.open.segment.clientToServer;
+    const ring = caller.connection.side.ends.open.segment.clientToServer;
     const position = ring.words[CONSUMED] as number;
     ring.words[(RECORDS + (position & ring.mask)) >> 2] = 3;
-    const { parked, bell } = caller.connection.open.segment.parking.server;
+    const { parked, bell } = caller.connection.side.ends.open.segment.parking.server;
     if (parked !== 0) ringBell(bell);
     await scene.until(() => caller.ended.length > 0, 'the end of the connection');
     const { events } = await bystander.ask('who?');

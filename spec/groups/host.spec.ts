@@ -46,7 +46,7 @@ describe('the host of the connections of a group', () => {
   afterEach(() => scene.end());
 
   function parcelled(connection: Connection): Parcel {
-    const handover = connection.handOver(0);
+    const handover = connection.side.handOver(0);
     if (handover === null) throw new Error('the connection stays');
     expect(connection.state).to.equal('closed');
     return parcelOf(handover);

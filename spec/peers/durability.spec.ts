@@ -132,7 +132,7 @@ describe('durability', () => {
       expect(remote.popped).to.equal(0);
       await local.flush();
       await scene.until(() => remote.popped === 1, 'the message');
-      await scene.until(() => local.readState().acknowledged.sequence === 1, 'its acknowledgement');
+      await scene.until(() => local.side.readState().acknowledged.sequence === 1, 'its acknowledgement');
     });
 
     it('flushes while disconnected, and when nobody polls', async () => {
@@ -197,7 +197,10 @@ describe('durability', () => {
         scene.client(ON_DISK),
         await scene.address(scene.server(options), 'tcp native'),
       );
-      await scene.until(() => last.readState().acknowledged.sequence === last.pushed, 'the rest to arrive');
+      await scene.until(
+        () => last.side.readState().acknowledged.sequence === last.pushed,
+        'the rest to arrive',
+      );
       // Each message that came is the next one or one whose pop was not safe.
       let next = 0;
       for (const text of got) {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { type Connection, makeConnection } from '../../lib/connection.js';
+import { type Connection, makeConnection } from '../../lib/connection/connection.js';
 import type { Message } from '../../lib/index.js';
 import { segmentFileName } from '../../lib/session/names.js';
 import type { Identity } from '../../lib/session/segment.js';
@@ -50,7 +50,7 @@ describe('a connection whose session moves to a fresh file', () => {
 
   /** Another process takes alice's place. */
   function takeOver(): Connection {
-    silence(alice.open, TIMEOUT_MS);
+    silence(alice.side.ends.open, TIMEOUT_MS);
     alice = connection(openSegmentFile(path, 'client', {}, { timeoutMs: TIMEOUT_MS }));
     return alice;
   }
@@ -80,7 +80,7 @@ describe('a connection whose session moves to a fresh file', () => {
         expect(receive(alice)).to.deep.equal([`to alice ${n}`]);
         expect([alice.pushed, alice.popped, bob.pushed, bob.popped]).to.deep.equal(Array(4).fill(n + 1));
       }
-      expect(bob.open.lost).to.equal(false);
+      expect(bob.side.ends.open.lost).to.equal(false);
     });
 
     it('with a message that was allocated before', () => {
@@ -127,7 +127,7 @@ describe('a connection whose session moves to a fresh file', () => {
       bob.push();
       expect(receive(alice)).to.deep.equal(['question']);
       expect(receive(bob)).to.deep.equal(['next']);
-      bob.renew();
+      bob.side.renew();
       expect(question.size).to.equal(0);
     });
 
@@ -181,7 +181,7 @@ describe('a connection whose session moves to a fresh file', () => {
         `const { native } = await import(${JSON.stringify(new URL('../../lib/memory/native.js', import.meta.url).href)});
          const file = native().mapFile(${JSON.stringify(path)}, { create: false, sizeBytes: 1 });
          if (!file.lock(${LOCK_BYTE.moving}, 1)) throw new Error('locked');
-         Atomics.store(new Int32Array(file.buffer), ${bob.open.segment.notices.byteOffset >> 2}, 1);
+         Atomics.store(new Int32Array(file.buffer), ${bob.side.ends.open.segment.notices.byteOffset >> 2}, 1);
          say('moving');
          setInterval(() => file.buffer, 1000);`,
       );
@@ -199,7 +199,7 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(receive(bob)).to.deep.equal(['before', 'begun before']);
       bob.send('back');
       expect(receive(alice)).to.deep.equal(['back']);
-      expect(bob.open.segment.notices[0]).to.equal(0);
+      expect(bob.side.ends.open.segment.notices[0]).to.equal(0);
     });
   });
 
@@ -229,7 +229,7 @@ describe('a connection whose session moves to a fresh file', () => {
         takeOver();
         expectCode(() => call(old), 'ERR_FENCED', /taken over 'alice' in its session with 'bob'/);
         expect(old.state).to.equal('closed');
-        expect(old.open.segment.clientToServer.words.byteLength, 'what it has mapped').to.equal(0);
+        expect(old.side.ends.open.segment.clientToServer.words.byteLength, 'what it has mapped').to.equal(0);
         expectCode(() => call(old), 'ERR_CLOSED');
         expect(receive(alice)).to.deep.equal(['to alice']);
         expect(receive(bob)).to.deep.equal([]);
@@ -238,11 +238,11 @@ describe('a connection whose session moves to a fresh file', () => {
 
     it('learns it when it gives a sign of life', () => {
       const old = alice;
-      expect(old.renew()).to.equal(true);
+      expect(old.side.renew()).to.equal(true);
       takeOver();
-      expect(old.renew()).to.equal(false);
+      expect(old.side.renew()).to.equal(false);
       const reasons: string[] = [];
-      old.disconnect(
+      old.side.disconnect(
         { onDisconnect: (_, reason, error) => reasons.push(reason, error?.code ?? '') },
         () => {},
       );
@@ -253,7 +253,7 @@ describe('a connection whose session moves to a fresh file', () => {
     it('learns it when it is polled, and neither hears nor says another word', () => {
       const calls: string[] = [];
       const old = alice;
-      old.attach(
+      old.side.attach(
         {
           connected: true,
           ended: null,
@@ -266,12 +266,12 @@ describe('a connection whose session moves to a fresh file', () => {
         },
         new Uint8Array(0),
       );
-      expect(old.pollLink(0)).to.equal(true);
+      expect(old.side.pollLink(0)).to.equal(true);
       takeOver();
-      expect(old.pollLink(0)).to.equal(false);
+      expect(old.side.pollLink(0)).to.equal(false);
       const reasons: string[] = [];
       const left: string[] = [];
-      old.disconnect({ onDisconnect: (_, reason) => reasons.push(reason) }, () => left.push(old.state));
+      old.side.disconnect({ onDisconnect: (_, reason) => reasons.push(reason) }, () => left.push(old.state));
       expect([reasons, left, old.state]).to.deep.equal([['taken over'], ['closed'], 'closed']);
       expect(calls).to.deep.equal(['poll', 'abandon']);
     });
@@ -305,7 +305,7 @@ describe('a connection whose session moves to a fresh file', () => {
       local.close();
       await scene.until(() => remote.state === 'disconnected', 'the end');
       remote.send('meanwhile');
-      borrow(remote.open, 'client');
+      borrow(remote.side.ends.open, 'client');
       const again = await scene.connect(client, address);
       await scene.until(() => log.includes('client: meanwhile'), 'the next message');
       expect(again.popped).to.equal(2);
@@ -319,7 +319,7 @@ describe('a connection whose session moves to a fresh file', () => {
         await scene.until(() => log.includes('server: before'), 'a message');
         local.close();
         await scene.until(() => serverEnded.length === 1, 'the end');
-        borrow(remote.open, 'server');
+        borrow(remote.side.ends.open, 'server');
         const again = await scene.connect(client, address);
         again.send('behind');
         await scene.until(() => log.includes('server: behind'), 'the next message');
@@ -339,7 +339,7 @@ describe('a connection whose session moves to a fresh file', () => {
         await scene.until(() => local.state === 'disconnected', 'the end');
         const next = scene.server({ ...scene.wire(way) });
         await next.listen({ port: (address as { port: number }).port });
-        borrow(local.open, 'client');
+        borrow(local.side.ends.open, 'client');
         // The client is not polled meanwhile: it is the login that finds out.
         let error: unknown = null;
         client.connect(address).catch((reason: unknown) => {
@@ -370,7 +370,7 @@ describe('a connection whose session moves to a fresh file', () => {
     const side = (role: 'client' | 'server', timeoutMs: number): { words: unknown[] } =>
       scene.worker(
         `const { openSegmentFile } = await import(${url('../../lib/store/files.js')});
-         const { makeConnection } = await import(${url('../../lib/connection.js')});
+         const { makeConnection } = await import(${url('../../lib/connection/connection.js')});
          const { Traffic } = await import(${url('../support/traffic.js')});
          const { path, role, timeoutMs, stop, messages } = workerData;
          let connection = null;
@@ -383,7 +383,7 @@ describe('a connection whose session moves to a fresh file', () => {
              }
              const traffic = new Traffic(connection, role === 'client' ? 0 : 1, messages, messages);
              for (let i = 0; i < 100; i++) traffic.step();
-             if (role === 'server') connection.renew();
+             if (role === 'server') connection.side.renew();
              if (traffic.done) { say('done'); await new Promise((go) => setTimeout(go, 5)); }
            } catch (error) {
              if (error.code === 'ERR_FENCED') fences++;

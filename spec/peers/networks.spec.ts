@@ -192,7 +192,7 @@ describe('connections meet', () => {
       it(`end that connection and harm no other, over ${way}`, async () => {
         const { server, local, remote, address, serverEnded, clientEnded } = await scene.pair(way);
         const other = await scene.connect(scene.client({ name: newName('other') }), address);
-        local.open.segment.outgoing('client').words[RECORDS >> 2] = 0x7fffffff;
+        local.side.ends.open.segment.outgoing('client').words[RECORDS >> 2] = 0x7fffffff;
         await scene.until(() => serverEnded.length + clientEnded.length === 2, 'both ends');
         expect(serverEnded[0]).to.include({ connection: remote, reason: 'protocol violated' });
         expectError(serverEnded[0]?.error, 'ERR_PROTOCOL', /record at position 0.*got size 2147483647/);
@@ -214,12 +214,12 @@ describe('connections meet', () => {
         const address = await scene.address(server, way);
         const bad = await scene.connect(scene.client(), address);
         const good = await scene.connect(scene.client({ name: newName('good') }), address);
-        const incoming = bad.open.segment.incoming('client');
+        const incoming = bad.side.ends.open.segment.incoming('client');
         incoming.words[RECLAIMED] = 123_456;
         const [victim] = server.connections;
         for (let i = 0; i < 600; i++) {
           // The server looks at the space handed back when it seems to be used up.
-          if (victim?.violation !== null || ended.length > 0) break;
+          if (victim?.side.ends.violation !== null || ended.length > 0) break;
           try {
             if (victim.alloc(1000) === null) break;
             victim.push();

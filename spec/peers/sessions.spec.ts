@@ -80,7 +80,7 @@ describe('where peers meet', () => {
         { onMessage: () => {} },
       );
       fill(remote);
-      await scene.until(() => local.readState().received.sequence === remote.pushed, 'all of it');
+      await scene.until(() => local.side.readState().received.sequence === remote.pushed, 'all of it');
       dropLink(local);
       await scene.until(() => remote.state === 'disconnected', 'the end');
       const before = remote.pushed;
@@ -90,7 +90,7 @@ describe('where peers meet', () => {
       }
       await scene.connect(client, address);
       await scene.until(() => remote.pushed > before, 'room');
-      await scene.until(() => local.readState().received.sequence === remote.pushed, 'the rest');
+      await scene.until(() => local.side.readState().received.sequence === remote.pushed, 'the rest');
       expect(clientEnded).to.deep.equal([]);
       expect(server.connections.map(({ state }) => state)).to.deep.equal(['connected']);
     });

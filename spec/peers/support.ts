@@ -299,5 +299,5 @@ ${text}`;
 
 /** The link ends on this side, and the other one is told: as when the socket is given up. */
 export function dropLink(connection: Connection): void {
-  connection.disconnect({}, () => {});
+  connection.side.disconnect({}, () => {});
 }

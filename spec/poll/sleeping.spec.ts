@@ -136,13 +136,13 @@ describe('peers that sleep', () => {
       for (let count = 1; count <= 5; count++) {
         await sleep(20);
         expect(local.send(`${count}`)).to.equal(true);
-        await waitFor(() => local.readState().acknowledged.sequence === count);
+        await waitFor(() => local.side.readState().acknowledged.sequence === count);
         expect(remote.send(`${count}`)).to.equal(true);
-        await waitFor(() => local.readState().received.sequence === count);
+        await waitFor(() => local.side.readState().received.sequence === count);
         await sleep(20);
         expect(local.front()?.text()).to.equal(`${count}`);
         local.pop();
-        await waitFor(() => remote.readState().acknowledged.sequence === count);
+        await waitFor(() => remote.side.readState().acknowledged.sequence === count);
       }
     });
 

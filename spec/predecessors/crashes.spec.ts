@@ -79,7 +79,7 @@ describe("TCPSHM's faults: processes that die", () => {
       const old = await scene.pair(way, { onMessage: () => {} });
       const stale = ['stale 0', 'stale 1', 'stale 2'];
       for (const text of stale) old.local.send(text);
-      await scene.until(() => old.remote.readState().received.sequence === 3, 'the arrival');
+      await scene.until(() => old.remote.side.readState().received.sequence === 3, 'the arrival');
       await old.client.close();
       await old.server.close();
 

@@ -170,10 +170,10 @@ describe("TCPSHM's faults: files", () => {
        const client = (name) => new tcpshm.Client({ name, sharedDirectory, loginTimeoutMs: 30000 });
        const codeOf = (promise) => promise.then((connection) => connection.transport, (error) => error.code);
        const connection = await client('early').connect({ port, transport: 'shm' });
-       const folder = dirname(connection.open.where);
+       const folder = dirname(connection.side.ends.open.where);
        const sparse = join(folder, 'sparse@server.segment');
        writeFileSync(sparse, '', { mode: 0o600 });
-       truncateSync(sparse, statSync(connection.open.where).size);
+       truncateSync(sparse, statSync(connection.side.ends.open.where).size);
        const filler = openSync(join(sharedDirectory, 'filler'), 'w');
        try { for (;;) writeSync(filler, Buffer.alloc(4096)); } catch (error) { say(error.code); }
        say(statfsSync(sharedDirectory).bfree + ' free, ' + statSync(sparse).blocks + ' of the sparse file');

@@ -63,7 +63,7 @@ describe("TCPSHM's faults: the flow of messages", () => {
       const largest = local.maxMessageBytes;
       const starts = new Set<number>();
       let n = 0;
-      const position = (): number => local.readState().pushed.position % CAPACITY;
+      const position = (): number => local.side.readState().pushed.position % CAPACITY;
       const through = async (size: number): Promise<void> => {
         await push(local, n, size);
         await pop(remote, n++, size);
@@ -89,7 +89,7 @@ describe("TCPSHM's faults: the flow of messages", () => {
         fill(out, n);
         fill(back, 1000 + n);
         if (n === 25 && way !== 'inproc') {
-          local.disconnect({}, () => {});
+          local.side.disconnect({}, () => {});
           await scene.until(() => remote.state === 'disconnected', 'the end on the other side');
           await scene.connect(client, address);
           now = performance.now();

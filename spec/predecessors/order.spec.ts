@@ -21,7 +21,7 @@ describe("TCPSHM's faults: what is seen in another order than it was done", () =
   it('compiler fences are wrong on ARM64: here Atomics publishes what is written whole, and hands back what is clear', () => {
     const { local, remote } = new RingChannel({ capacityBytes: 4096 });
     const end = RingChannel.open(remote);
-    const ring = local.open.segment.outgoing('server');
+    const ring = local.side.ends.open.segment.outgoing('server');
     const size = RECORDS >> 2;
     const record = (): number[] => [...ring.words.subarray(size, size + 4)];
     const pushing = watchAtomics(ring, record, () => {
@@ -117,7 +117,7 @@ describe("TCPSHM's faults: what is seen in another order than it was done", () =
 });
 
 function scribble(local: Connection): void {
-  local.open.segment.outgoing('client').words[RECORDS >> 2] = 3;
+  local.side.ends.open.segment.outgoing('client').words[RECORDS >> 2] = 3;
 }
 
 interface Watched<T> {

@@ -123,7 +123,7 @@ describe("TCPSHM's faults: what a peer sends is trusted", () => {
       for (const size of [1, 2, 3, 4, 5, 6, 7]) {
         const bad = scene.client({ ...scene.wire(way), name: newName('bad') });
         const connection = await scene.connect(bad, pair.address);
-        const { words } = connection.open.segment.outgoing('client');
+        const { words } = connection.side.ends.open.segment.outgoing('client');
         // A whole record, but for its size: while that is 0 it is not published.
         words.set([0, 1], RECORDS >> 2);
         for (let i = 0; i < 10; i++) await scene.turn();

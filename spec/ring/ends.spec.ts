@@ -114,6 +114,35 @@ describe('the ends of a ring', () => {
     expect(memory.bytes.subarray(384).every((byte) => byte === 0)).to.equal(true);
   });
 
+  it('make a claimed message shorter, and leave nothing behind it', () => {
+    const { producer, consumer } = openBoth(newRing(CAPACITY - 512));
+    for (const [claimed, used] of [
+      [400, 13],
+      [1000, 1000],
+      [1000, 0],
+      [600, 599],
+      [1, 0],
+    ] as const) {
+      const message = present(producer.claim(claimed));
+      message.bytes().fill(0xff);
+      producer.truncate(used);
+      expect(message.size).to.equal(used);
+      producer.push();
+      const { size } = present(consumer.front());
+      expect(size).to.equal(used);
+      expect(consumer.message.bytes().every((byte) => byte === 0xff)).to.equal(true);
+      consumer.pop();
+      expect(consumer.front(), `behind ${used} of ${claimed} bytes`).to.equal(null);
+    }
+    expectCode(() => producer.truncate(0), 'ERR_NO_MESSAGE');
+    present(producer.claim(8));
+    expect(() => producer.truncate(9)).to.throw(
+      RangeError,
+      /8 bytes can be truncated to 0 to 8 bytes, got 9/,
+    );
+    expect(() => producer.truncate(1.5)).to.throw(RangeError);
+  });
+
   describe('an acknowledgement', () => {
     const three = (): { producer: RingProducer; consumer: RingConsumer } => {
       const ends = openBoth(newRing());

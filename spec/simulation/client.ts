@@ -23,7 +23,7 @@ export class SimulatedClient {
   }
 
   get attached(): boolean {
-    return this.endpoint.connection?.attached === true;
+    return this.endpoint.connection?.side.attached === true;
   }
 
   /** Connects, unless it is connected or connecting. */
@@ -70,8 +70,8 @@ export class SimulatedClient {
     const { now } = this.#scene;
     const { connection } = this.endpoint;
     if (this.#login !== null) this.#pollLogin(this.#login);
-    else if (connection !== null && !connection.pollLink(now)) {
-      connection.disconnect(
+    else if (connection !== null && !connection.side.pollLink(now)) {
+      connection.side.disconnect(
         { onDisconnect: (_, reason, error) => this.#scene.ended(this.endpoint, reason, error) },
         () => {},
       );

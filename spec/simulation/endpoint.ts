@@ -1,4 +1,4 @@
-import type { Connection } from '../../lib/connection.js';
+import type { Connection } from '../../lib/connection/connection.js';
 import type { Random } from '../support/random.js';
 import { type Direction, must } from './model.js';
 
@@ -74,7 +74,7 @@ export class Endpoint {
       try {
         if (error !== null) throw error;
         // Memory is as safe as it can be.
-        if (connection.open.journal === null) return;
+        if (connection.side.ends.open.journal === null) return;
         this.outgoing.pushesWereFlushed(pushed);
         this.incoming.popsWereFlushed(popped);
       } catch (wrong) {

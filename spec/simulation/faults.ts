@@ -82,9 +82,9 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   },
   {
     what: 'a link that sends again what has arrived',
-    file: 'connection.js',
-    from: '}, peer.received.position | 0);',
-    to: '}, peer.popped.position | 0);',
+    file: 'connection/copies.js',
+    from: 'peer.received.position | 0',
+    to: 'peer.popped.position | 0',
   },
   {
     what: 'a pop that is told before its space is cleared',
@@ -119,7 +119,7 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   {
     what: 'a session that is deleted while the server may take it for begun',
     file: 'login/clientLogin.js',
-    from: 'connection.keep();',
+    from: 'connection.side.keep();',
     to: '',
   },
   {
@@ -136,7 +136,7 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   },
   {
     what: 'a login that tells of pops before they are safe',
-    file: 'connection.js',
+    file: 'connection/copies.js',
     from: 'return { ...state, popped: { position: position >>> 0, sequence: popped } };',
     to: 'return state;',
   },
@@ -148,7 +148,7 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   },
   {
     what: 'a login after which they are',
-    file: 'connection.js',
+    file: 'connection/copies.js',
     from: 'if (this.#durability === null)\n            acknowledger.reclaim();',
     to: 'acknowledger.reclaim();',
   },

@@ -15,8 +15,8 @@ export function handOver(
   wires: readonly SimulatedWire[],
 ): SimulatedWire | null {
   const { connection } = endpoint;
-  if (connection === null || !connection.attached) return null;
-  const handover = connection.handOver(scene.now);
+  if (connection === null || !connection.side.attached) return null;
+  const handover = connection.side.handOver(scene.now);
   if (handover === null) return null;
   const { link, loginData } = handover;
   const replicated = link.kind === 'wire' ? link.replication : null;
@@ -29,9 +29,9 @@ export function handOver(
   );
   if (link.kind === 'wire') {
     const wire = wires.find(({ number }) => number === link.descriptor)?.adopted() ?? null;
-    next.resume(wire as SimulatedWire, link, TIMING, loginData);
+    next.side.resume(wire as SimulatedWire, link, TIMING, loginData);
     return wire;
   }
-  if (link.kind === 'ended') next.attach(new lib.EndedLink(link), loginData);
+  if (link.kind === 'ended') next.side.attach(new lib.EndedLink(link), loginData);
   return null;
 }

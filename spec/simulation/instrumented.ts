@@ -26,7 +26,7 @@ const SMALL_FRAMES: Change = {
 
 /** What the simulation runs of lib: a copy with points (crash.ts) before all stores. */
 export interface Lib {
-  readonly Connection: typeof import('../../lib/connection.js').Connection;
+  readonly Connection: typeof import('../../lib/connection/connection.js').Connection;
   readonly ClientLogin: typeof import('../../lib/login/clientLogin.js').ClientLogin;
   readonly Reception: typeof import('../../lib/login/reception.js').Reception;
   readonly TcpshmError: typeof import('../../lib/errors.js').TcpshmError;
@@ -89,7 +89,7 @@ export async function loadInstrumented(changes: readonly Change[] = []): Promise
 async function load(get: (file: string) => Promise<unknown>): Promise<Lib> {
   const files = [
     'errors.js',
-    'connection.js',
+    'connection/connection.js',
     'login/clientLogin.js',
     'login/reception.js',
     'session/segment.js',

@@ -1,4 +1,4 @@
-import type { Connection } from '../../lib/connection.js';
+import type { Connection } from '../../lib/connection/connection.js';
 import type { Reception } from '../../lib/login/reception.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { isDying } from './crash.js';
@@ -27,14 +27,14 @@ export class SimulatedServer {
   }
 
   get attached(): boolean {
-    return this.endpoint.connection?.attached === true;
+    return this.endpoint.connection?.side.attached === true;
   }
 
   poll(): void {
     const { now } = this.#scene;
     this.#reception.poll(now, () => true);
     const { connection } = this.endpoint;
-    if (connection !== null && !connection.pollLink(now)) this.#disconnect(connection);
+    if (connection !== null && !connection.side.pollLink(now)) this.#disconnect(connection);
   }
 
   /** Its user closes the connection. */
@@ -75,8 +75,8 @@ export class SimulatedServer {
         session: (_, agreement) => {
           if (reception.isLoggingIn(CLIENT)) throw this.#already();
           const known = this.endpoint.connection;
-          if (known?.attached) {
-            if (known.pollLink(scene.now)) throw this.#already();
+          if (known?.side.attached) {
+            if (known.side.pollLink(scene.now)) throw this.#already();
             this.#disconnect(known);
           }
           if (known !== null) return known;
@@ -119,7 +119,7 @@ export class SimulatedServer {
   }
 
   #disconnect(connection: Connection): void {
-    connection.disconnect(
+    connection.side.disconnect(
       { onDisconnect: (_, reason, error) => this.#scene.ended(this.endpoint, reason, error) },
       () => {},
     );

@@ -33,7 +33,7 @@ describe('many writers of a connection', () => {
       const size = 20 + round * 40;
       do {
         for (const [id, writer] of writers.entries()) flood(writer, id, size);
-      } while (channel.local.drainWriters());
+      } while (channel.local.side.drainWriters());
       expect(channel.local.alloc(size)).to.equal(null);
       for (const writer of writers) expect(writer.alloc(size)).to.equal(null);
       const pushed = writers.reduce((sum, writer) => sum + writer.pushed, 0);
@@ -46,7 +46,7 @@ describe('many writers of a connection', () => {
         while (channel.far.front() !== null) receiveOne(ledger);
       }
       expect(ledger.total).to.equal(pushed);
-      expect(channel.local.drainWriters()).to.equal(false);
+      expect(channel.local.side.drainWriters()).to.equal(false);
     }
   });
 

@@ -354,7 +354,7 @@ describe('what writers have pushed', () => {
   it('is refused by a queue that the peer has broken, which is told as such', async () => {
     const { server, local, remote, serverEnded } = await scene.pair('shm');
     const writer = ConnectionWriter.open(remote.writer());
-    local.open.segment.incoming('client').words[RECLAIMED] = 12_345_672;
+    local.side.ends.open.segment.incoming('client').words[RECLAIMED] = 12_345_672;
     for (let round = 0; round < 2; round++) {
       while (writer.send('x'.repeat(500)));
       server.poll();
@@ -367,7 +367,7 @@ describe('what writers have pushed', () => {
   it('is refused by a broken queue of a RingChannel, by each poll', () => {
     const channel = new Channel();
     const writer = channel.writer();
-    channel.far.open.segment.incoming('client').words[RECLAIMED] = 12_345_672;
+    channel.far.side.ends.open.segment.incoming('client').words[RECLAIMED] = 12_345_672;
     while (writer.send('x'.repeat(500)));
     channel.poll();
     while (writer.send('x'.repeat(500)));

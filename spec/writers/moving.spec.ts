@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type Connection, makeConnection } from '../../lib/connection.js';
+import { type Connection, makeConnection } from '../../lib/connection/connection.js';
 import { ConnectionWriter } from '../../lib/index.js';
 import { segmentFileName } from '../../lib/session/names.js';
 import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
@@ -51,7 +51,7 @@ describe('writers of a connection whose session moves to a fresh file', () => {
 
   /** Another process takes alice's place, and moves the session for it. */
   function takeOver(): void {
-    silence(alice.open, TIMEOUT_MS);
+    silence(alice.side.ends.open, TIMEOUT_MS);
     alice = open('client');
   }
 
@@ -84,7 +84,7 @@ describe('writers of a connection whose session moves to a fresh file', () => {
       takeOver();
       gather(writer, ['a', 'b']);
       writer.publish();
-      bob.drainWriters();
+      bob.side.drainWriters();
       expect(receive()).to.deep.equal([`${n}`, 'a', 'b']);
     }
     expect(bob.pushed).to.equal(30);
@@ -117,14 +117,14 @@ describe('writers of a connection whose session moves to a fresh file', () => {
         moved = true;
         seen = receive();
       });
-      bob.drainWriters();
+      bob.side.drainWriters();
       expect(moved).to.equal(true);
       const all = ['first', 'a', 'b', 'c', 'last'];
       seen.push(...receive());
       // Whole batches only, whatever was moved by then.
       expect([0, 1, 4, 5]).to.include(seen.length);
       expect(seen).to.deep.equal(all.slice(0, seen.length));
-      bob.drainWriters();
+      bob.side.drainWriters();
       seen.push(...receive());
       expect(seen).to.deep.equal(all);
       expect([bob.pushed, writer.pushed]).to.deep.equal([5, 5]);
@@ -135,13 +135,13 @@ describe('writers of a connection whose session moves to a fresh file', () => {
   it('are closed with it when another process has taken over its own side', () => {
     const writer = ConnectionWriter.open(bob.writer());
     writer.send('before');
-    bob.drainWriters();
-    silence(bob.open, TIMEOUT_MS);
+    bob.side.drainWriters();
+    silence(bob.side.ends.open, TIMEOUT_MS);
     const successor = open('server');
     writer.send('to nobody');
-    expect(bob.drainWriters()).to.equal(false);
-    expect(bob.pollLink(0)).to.equal(false);
-    bob.disconnect({}, () => {});
+    expect(bob.side.drainWriters()).to.equal(false);
+    expect(bob.side.pollLink(0)).to.equal(false);
+    bob.side.disconnect({}, () => {});
     expect([bob.state, successor.pushed]).to.deep.equal(['closed', 1]);
     expectCode(() => writer.send('too late'), 'ERR_CLOSED');
     expect(receive()).to.deep.equal(['before']);
@@ -156,10 +156,10 @@ describe('writers of a connection whose session moves to a fresh file', () => {
       writer.publish();
       writer.send('last');
       rightBefore(method, n, () => {
-        silence(bob.open, TIMEOUT_MS);
+        silence(bob.side.ends.open, TIMEOUT_MS);
         open('server');
       });
-      expectCode(() => bob.drainWriters(), 'ERR_FENCED');
+      expectCode(() => bob.side.drainWriters(), 'ERR_FENCED');
       expect(bob.state).to.equal('closed');
       expectCode(() => writer.send('too late'), 'ERR_CLOSED');
       const seen = receive();

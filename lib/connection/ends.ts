@@ -1,0 +1,189 @@
+import { TcpshmError } from '../errors.js';
+import { RingConsumer } from '../ring/consumer.js';
+import type { Message } from '../ring/message.js';
+import { RingProducer } from '../ring/producer.js';
+import { otherRole } from '../session/names.js';
+import { isMoved } from '../session/notices.js';
+import type { Bell } from '../session/parking.js';
+import { NOTICE_PARKED } from '../session/segment.js';
+import { readSideState, type SideState } from '../session/state.js';
+import type { OpenSegment } from '../store/openSegment.js';
+import { Pursuit } from '../store/pursuit.js';
+import { Rouser } from '../wire/rouser.js';
+
+/** How long a call that has published or popped waits at most while the session is moved to a fresh file. */
+const MOVING_MS = 100;
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * The ends of the two queues that a side works with, in the memory where its session is now: goes along when that is
+ * moved to a fresh file, and wakes a peer that sleeps on the same memory. What each call of the user looks at is here.
+ */
+export class Ends {
+  /** Set by who ends the side. */
+  closed = false;
+  producer: RingProducer;
+  consumer: RingConsumer;
+  /** What the file that the producer is in has to say: that the session has moved, or that the peer sleeps. */
+  notices: Int32Array;
+  /** Index in it of the peer's parking. */
+  readonly peerParked: number;
+  /** Where the session is kept. */
+  open: OpenSegment;
+  /** What the peer wrote into the rings and must not have: ends the link at the next poll. */
+  violation: TcpshmError | null = null;
+  /** Why this process can no longer use the session, where a poll has noticed it: that tells it, and closes the side. */
+  fence: TcpshmError | null = null;
+  readonly #pursuit: Pursuit;
+  readonly #shut: () => void;
+  #rouser: Rouser;
+
+  /** `shut` ends the side, before a call of the user throws that the session is another process's. */
+  constructor(open: OpenSegment, shut: () => void) {
+    const { segment, role } = open;
+    this.producer = new RingProducer(segment.outgoing(role));
+    this.consumer = new RingConsumer(segment.incoming(role));
+    this.notices = segment.notices;
+    this.peerParked = NOTICE_PARKED[otherRole(role)];
+    this.open = open;
+    this.#pursuit = new Pursuit(open, this.producer, this.consumer);
+    this.#shut = shut;
+    this.#rouser = new Rouser(segment.parking[otherRole(role)]);
+    segment.parking[role].leave();
+  }
+
+  /** Largest message that can be sent, in bytes. */
+  get maxMessageBytes(): number {
+    return this.open.segment.outgoing(this.open.role).maxMessageBytes;
+  }
+
+  /** What this side knows of both queues. */
+  get state(): SideState {
+    return readSideState(this.open.segment, this.open.role);
+  }
+
+  /**
+   * Goes to the file that the session has moved to, if it has. False when that cannot be now, because it is being moved
+   * or, with a `fence`, at all.
+   */
+  follow(): boolean {
+    if (!isMoved(this.notices)) return true;
+    try {
+      return this.#search();
+    } catch (error) {
+      if (!(error instanceof TcpshmError)) throw error;
+      this.fence = error;
+      return false;
+    }
+  }
+
+  /** The same for calls of the user, to whom a fence is thrown: nothing else tells him. */
+  followOrThrow(): boolean {
+    try {
+      return this.#search();
+    } catch (error) {
+      this.#shut();
+      throw error;
+    }
+  }
+
+  /** Before a claim, which replaces the one before: that one need not be taken along. */
+  followToClaim(): boolean {
+    this.producer.forget();
+    return this.followOrThrow() && !isMoved(this.notices);
+  }
+
+  /**
+   * A message was published, and there is something to notice. Either the message is in the copy of who moves the
+   * session, or this sees it: then it is taken along from here.
+   */
+  published(): void {
+    if (isMoved(this.notices)) this.#followNow();
+    this.#rouser.published();
+  }
+
+  /**
+   * The same for a pop, which is in the copy, or is repeated there. Or, when this side is fenced, the message comes again
+   * to its successor, and this throws before anybody can answer it.
+   */
+  popped(): void {
+    if (isMoved(this.notices)) this.#followNow();
+    this.#rouser.reclaimed(this.consumer);
+  }
+
+  /**
+   * A message was found, or none, and there is something to notice: gives the one that counts. Called behind the look
+   * into the ring: what a fenced peer has pushed into a file that the session has left does not count, and what was
+   * pushed before is in the copy.
+   */
+  found(message: Message | null): Message | null {
+    if (isMoved(this.notices)) return this.followOrThrow() ? this.consumer.front() : null;
+    this.#rouser.reclaimed(this.consumer);
+    return message;
+  }
+
+  /** What the rings threw: if it is the peer's fault, it is known as that from here on. */
+  noticed(error: unknown): unknown {
+    if (error instanceof TcpshmError && error.code === 'ERR_PROTOCOL') this.violation = error;
+    return error;
+  }
+
+  /** From here on the peer rings `bell` when it has published something or handed space back. */
+  park(bell: Bell): void {
+    const { segment, role } = this.open;
+    const place = segment.parking[role];
+    place.hang(bell);
+    place.park();
+  }
+
+  /** Whether there is something to be awake for, seen after `park`: messages count with `delivers`. */
+  stirs(delivers: boolean): boolean {
+    return (delivers && this.consumer.unseen) || this.producer.relieved || isMoved(this.open.segment.notices);
+  }
+
+  unpark(): void {
+    const { segment, role } = this.open;
+    segment.parking[role].leave();
+  }
+
+  /** Once per heartbeat interval: shows who wants this side that its owner is alive. */
+  renew(): void {
+    if (!this.consumer.held) this.#pursuit.closeUnused();
+    this.open.renew();
+  }
+
+  /** Before `open` is closed: gives what tells the peer, to be called after. */
+  end(): () => void {
+    this.fence = null;
+    this.producer.message.expire();
+    this.consumer.message.expire();
+    this.#pursuit.closeLeft();
+    return this.#rouser.end();
+  }
+
+  /**
+   * After a message was published or popped: that must not be lost if this process dies at once, so the move is waited
+   * for, if it takes no longer than a move of a usual queue.
+   */
+  #followNow(): void {
+    for (let i = 0; i < MOVING_MS && !this.followOrThrow(); i++) Atomics.wait(NOBODY, 0, 0, 1);
+  }
+
+  /** Goes after a session that has moved, as `Pursuit.search` does, and works in the file that it has led to. */
+  #search(): boolean {
+    const pursuit = this.#pursuit;
+    try {
+      return pursuit.search();
+    } finally {
+      this.open = pursuit.open;
+      this.producer = pursuit.producer;
+      this.consumer = pursuit.consumer;
+      if (this.notices !== pursuit.notices) {
+        this.notices = pursuit.notices;
+        const { segment, role } = pursuit.open;
+        this.#rouser = new Rouser(segment.parking[otherRole(role)]);
+        segment.parking[role].leave();
+      }
+    }
+  }
+}

@@ -1,0 +1,479 @@
+import { TcpshmError } from '../errors.js';
+import type { Message } from '../ring/message.js';
+import type { DisconnectReason } from '../session/disconnect.js';
+import type { LivenessOptions } from '../session/liveness.js';
+import type { Transport } from '../session/loginMessages.js';
+import { isMoved } from '../session/notices.js';
+import type { Bell } from '../session/parking.js';
+import type { ReplicationState } from '../session/replication.js';
+import { isFresh, type SideState } from '../session/state.js';
+import type { OpenSegment } from '../store/openSegment.js';
+import type { Conversation } from '../wire/conversation.js';
+import type { Link, LinkState } from '../wire/link.js';
+import type { Wire } from '../wire/wire.js';
+import { resumeLink, WireLink } from '../wire/wireLink.js';
+import type { WriterHandle } from '../writer/handle.js';
+import { type Outlet, type WriterOptions, Writers } from '../writer/writers.js';
+import { Copies } from './copies.js';
+import { Ends } from './ends.js';
+import { type Handover, handOver } from './handover.js';
+
+export type ConnectionState = 'connected' | 'disconnected' | 'closed';
+
+/** What a poll calls, of a connection as its user has it. */
+export interface SideHandlers<C> {
+  /** A message has arrived. It comes again with the next poll, while connected, until `connection.pop()`. */
+  onMessage?: (connection: C, message: Message) => void;
+  /** The peer is gone, with the reason, and the error where there was one. The session stays. */
+  onDisconnect?: (connection: C, reason: DisconnectReason, error: TcpshmError | null) => void;
+}
+
+/** The connection, as its side needs it. */
+export interface SideUser extends Outlet {
+  front(): Message | null;
+  close(options?: { readonly remove?: boolean }): void;
+}
+
+/**
+ * One side of a session, for whoever keeps the connection up: logs it in, polls it, lets it sleep and ends it. The user
+ * has the connection.
+ */
+export class Side<C extends SideUser> {
+  readonly ends: Ends;
+  /** The link, if it moves the rings. */
+  pump: WireLink | null = null;
+  /** What the peer sent along with the last login. */
+  loginData: Uint8Array = new Uint8Array(0);
+  /** Whether it keeps the process alive while `run` sleeps. */
+  refed = true;
+  /** What to call when the event loop has told that a journal was written: the next poll has something to do. */
+  onWritten: (() => void) | null = null;
+  readonly #connection: C;
+  readonly #transport: Transport;
+  readonly #copies: Copies | null;
+  readonly #onClosed: (connection: C) => void;
+  #link: Link | null = null;
+  #keeps = false;
+  /** Whether messages were handed out since that was last asked. */
+  #moved = false;
+  #onStir: (() => void) | null = null;
+  /** Those of other threads, once there was one. */
+  #writers: Writers | null = null;
+
+  /** With `replicated`, goes on where another thread was, whose link is to be resumed. */
+  constructor(
+    connection: C,
+    open: OpenSegment,
+    transport: Transport,
+    onClosed: (connection: C) => void,
+    replicated: ReplicationState | null,
+  ) {
+    this.#connection = connection;
+    this.#transport = transport;
+    this.#onClosed = onClosed;
+    this.ends = new Ends(open, () => this.#shut());
+    this.#copies = transport === 'tcp' ? new Copies(this.ends, replicated, () => this.onWritten?.()) : null;
+  }
+
+  get state(): ConnectionState {
+    if (this.ends.closed) return 'closed';
+    return this.#link?.connected ? 'connected' : 'disconnected';
+  }
+
+  /** What this side knows of both queues, as the peer may be told. */
+  readState(): SideState {
+    const { state } = this.ends;
+    return this.#copies === null ? state : this.#copies.told(state);
+  }
+
+  /** The session by its id, and how this side has it. */
+  get mine(): { readonly sessionId: string; readonly state: SideState } {
+    return { sessionId: this.ends.open.segment.identity.sessionId, state: this.readState() };
+  }
+
+  // The login.
+
+  /** The peer may take the login for complete from here on, so the session stays, whatever becomes of the login here. */
+  keep(): void {
+    this.#keeps = true;
+  }
+
+  /** Whether the session stays: if not, it is not certain yet that the peer has it. */
+  get kept(): boolean {
+    return this.#keeps;
+  }
+
+  /**
+   * After a login that failed: a connection that was only made for it goes again, and so does the session if it was
+   * begun for it. (One that was found stays, even if nothing was sent in it yet: the peer may have sent.)
+   */
+  abandonLogin(): void {
+    if (this.ends.closed || this.#keeps) return;
+    this.#connection.close({ remove: this.ends.open.begun && isFresh(this.readState()) });
+  }
+
+  /** The peer did what the protocol does not allow: the link ends with the next poll. */
+  violate(error: TcpshmError): void {
+    this.ends.violation = error;
+  }
+
+  /** Shared memory: a link that tells of the peer. */
+  attach(link: Link, loginData: Uint8Array): void {
+    this.#keeps = true;
+    this.#link = link;
+    this.loginData = loginData;
+  }
+
+  /** A shared segment whose liveness is told over a wire. */
+  attachShared({ wire, reader }: Conversation, options: LivenessOptions, loginData: Uint8Array): void {
+    this.attach(new WireLink(wire, reader, options, null, null), loginData);
+  }
+
+  /** Two copies: a link that keeps them equal, from where the peer has them. */
+  attachReplicated(
+    { wire, reader }: Conversation,
+    options: LivenessOptions,
+    peer: SideState,
+    loginData: Uint8Array,
+  ): void {
+    const copies = this.#copies as Copies;
+    this.pump = new WireLink(wire, reader, options, copies.begin(peer), copies.outgoing);
+    this.attach(this.pump, loginData);
+  }
+
+  /** The link of another thread's connection, over its wire: goes on there, whatever was in the middle. */
+  resume(
+    wire: Wire,
+    state: Extract<LinkState, { readonly kind: 'wire' }>,
+    options: LivenessOptions,
+    loginData: Uint8Array,
+  ): void {
+    if (state.replication === null) {
+      this.attach(resumeLink(wire, state, options, null, null), loginData);
+      return;
+    }
+    const copies = this.#copies as Copies;
+    this.pump = resumeLink(wire, state, options, copies.resume(state.replication), copies.outgoing);
+    this.attach(this.pump, loginData);
+  }
+
+  /**
+   * Gives session and link up for another thread, where a connection goes on as if it were this one. Null where that
+   * cannot be now: without a link, while a message is allocated or a batch is open, and while the session moves to a
+   * fresh file or is another process's (which the next poll tells). Throws ERR_FILE when a journal with durability 'disk'
+   * cannot be written, ERR_OPTION when the session is kept in what no other thread can open. Else, and when it throws,
+   * the connection is closed here.
+   */
+  handOver(now: number): Handover | null {
+    const { ends } = this;
+    if (ends.closed) throw this.closedError();
+    const link = this.#link;
+    if (link === null || ends.producer.busy || !ends.follow()) return null;
+    const leaving = {
+      transport: this.#transport,
+      open: ends.open,
+      loginData: this.loginData,
+      link,
+      violation: ends.violation,
+    };
+    let handover: Handover | null = null;
+    this.#end('keep', () => {
+      try {
+        handover = handOver(leaving, now);
+      } finally {
+        // Unless it was handed over.
+        link.abandon();
+      }
+    });
+    return handover;
+  }
+
+  // The polls.
+
+  /** Whether there is something to disconnect: a link that has ended stays until then, and a fence. */
+  get attached(): boolean {
+    return this.#link !== null || this.ends.fence !== null;
+  }
+
+  /** Lets the link work. False once it has ended, for good: then `disconnect` tells why. */
+  pollLink(now: number): boolean {
+    const { ends } = this;
+    // Over tcp nothing must go out while it is not known whether the session is still this process's.
+    if (isMoved(ends.notices) && !ends.follow()) return ends.fence === null;
+    const link = this.#link;
+    const flusher = this.#copies?.flusher ?? null;
+    flusher?.poll();
+    if (link === null) return true;
+    if (flusher !== null && flusher.failure !== null) return false;
+    if (ends.violation !== null) return false;
+    if (link.ended === null) link.poll(now);
+    return link.ended === null;
+  }
+
+  /**
+   * Gives up to `limit` messages to a handler; stops when it leaves one un-popped. Throws ERR_PROTOCOL as `front` does,
+   * which is the `violation` then, and what the handler throws.
+   */
+  deliver(onMessage: (connection: C, message: Message) => void, limit: number): void {
+    const { ends } = this;
+    const connection = this.#connection;
+    for (let i = 0; i < limit; i++) {
+      // A fence is for `pollLink` to notice.
+      if (isMoved(ends.notices) && !ends.follow()) return;
+      const message = connection.front();
+      if (message === null) return;
+      const { position } = ends.consumer;
+      onMessage(connection, message);
+      if (ends.closed || ends.consumer.position === position) return;
+      this.#moved = true;
+    }
+  }
+
+  /**
+   * Moves what writers have pushed into the queue: to be called by every poll, before the link sends. False when nothing
+   * was moved. What is wrong with the queue is for `pollLink` to tell, what is wrong with a writer is thrown.
+   */
+  drainWriters(): boolean {
+    if (this.#writers === null) return false;
+    try {
+      return this.#drain(this.#writers, false);
+    } catch (error) {
+      if (error === this.ends.violation) return false;
+      throw error;
+    }
+  }
+
+  /** Whether something moved since this was last asked. */
+  takeMoved(): boolean {
+    const moved = this.#moved || (this.pump?.received ?? false);
+    this.#moved = false;
+    return moved;
+  }
+
+  /** One round for an end that no client or server polls. */
+  poll(handlers: SideHandlers<C>, limit: number): void {
+    const link = this.#link;
+    if (this.#writers !== null) this.#drain(this.#writers, false);
+    if (handlers.onMessage !== undefined) this.deliver(handlers.onMessage, limit);
+    if (link === null || this.ends.closed) return;
+    link.poll(0);
+    if (link.ended !== null) handlers.onDisconnect?.(this.#connection, link.ended, link.error);
+  }
+
+  /**
+   * Once per heartbeat interval, connected or not: shows who wants this side that its owner is alive. False when it is
+   * another one's by now: then `disconnect` tells it.
+   */
+  renew(): boolean {
+    const { ends } = this;
+    if (ends.closed) return true;
+    if (!ends.follow()) return ends.fence === null;
+    ends.renew();
+    return true;
+  }
+
+  /**
+   * After the end of the link: hands out what has arrived before, which is the user's, forgets the link, and tells him.
+   * If a handler throws, nothing is forgotten, and the next call goes on there. `left` is called before `onDisconnect`.
+   */
+  disconnect(handlers: SideHandlers<C>, left: () => void): void {
+    const { ends } = this;
+    if (ends.violation === null && ends.fence === null && handlers.onMessage !== undefined) {
+      try {
+        this.deliver(handlers.onMessage, Number.POSITIVE_INFINITY);
+      } catch (error) {
+        if (ends.violation !== error) throw error;
+      }
+      if (ends.closed) return;
+    }
+    const { fence, violation } = ends;
+    if (fence !== null) {
+      this.#shut();
+      left();
+      const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated';
+      handlers.onDisconnect?.(this.#connection, reason, fence);
+      return;
+    }
+    const { reason, error } = this.#whyEnded();
+    this.#link?.close();
+    this.#link = null;
+    this.pump = null;
+    ends.violation = null;
+    left();
+    try {
+      handlers.onDisconnect?.(this.#connection, reason, error);
+    } finally {
+      // Between threads there is no wire whose end would tell the peer.
+      if (violation !== null && this.#transport === 'inproc') this.#connection.close();
+    }
+  }
+
+  // Sleep.
+
+  /** What to call when a push or a pop needs a poll to go out, while nobody polls. */
+  set onStir(call: (() => void) | null) {
+    this.#onStir = call;
+    if (this.pump !== null) this.pump.onStir = call;
+  }
+
+  /** The socket of the link, if it has one. */
+  get wire(): Wire | null {
+    return this.#link?.wire ?? null;
+  }
+
+  /** Whether something is to be sent that the socket did not take yet. */
+  get sending(): boolean {
+    return this.pump?.sending ?? false;
+  }
+
+  /** Whether some more polls are needed before it may sleep: to acknowledge what was popped. */
+  get owes(): boolean {
+    return this.pump?.owes ?? false;
+  }
+
+  /** Whether there is something to do that no bell and no socket will tell of. */
+  get restless(): boolean {
+    const { fence, violation, consumer } = this.ends;
+    return (
+      fence !== null ||
+      consumer.held ||
+      this.#writers?.waiting === true ||
+      violation !== null ||
+      (this.#link !== null && this.#link.ended !== null) ||
+      this.#copies?.unsafe === true
+    );
+  }
+
+  /** Whether others ring when it sleeps: its peer, or its writers. */
+  get rung(): boolean {
+    return this.#transport !== 'tcp' || this.#writers !== null;
+  }
+
+  /**
+   * Goes to sleep: from here on the peer that shares memory with it rings `bell` when it has published something or
+   * handed space back. False when there is something already: then it stays awake. Without `delivers` its user looks
+   * for messages when he likes.
+   */
+  park(bell: Bell, delivers: boolean): boolean {
+    const shared = this.#transport !== 'tcp';
+    if (shared) this.ends.park(bell);
+    this.#writers?.park(bell);
+    if (!(shared && this.ends.stirs(delivers)) && this.#writers?.waiting !== true) return true;
+    this.unpark();
+    return false;
+  }
+
+  /** Awake again. */
+  unpark(): void {
+    if (this.ends.closed) return;
+    if (this.#transport !== 'tcp') this.ends.unpark();
+    this.#writers?.unpark();
+  }
+
+  // What the user's calls need.
+
+  /** @see Connection.writer */
+  writer(options: WriterOptions): WriterHandle {
+    const { ends } = this;
+    const { segment, role } = ends.open;
+    this.#writers ??= new Writers(this.#connection, () => ends.producer, segment.outgoing(role).capacity);
+    // One that sleeps does not know of it yet.
+    this.#onStir?.();
+    return this.#writers.add(options);
+  }
+
+  /** @see Connection.flush */
+  flush(): Promise<void> {
+    if (this.#writers !== null) this.#drain(this.#writers, true);
+    return this.#copies?.flusher?.flush() ?? Promise.resolve();
+  }
+
+  /** @see Connection.close */
+  close(remove: boolean): void {
+    const { ends } = this;
+    if (ends.closed) return;
+    const there = ends.follow();
+    if (there && !remove) this.#closeWriters();
+    this.#end(there ? 'close' : 'abandon', () => {
+      if (remove) ends.open.remove();
+      else ends.open.close();
+    });
+  }
+
+  /** @see Connection.resetSession */
+  resetSession(): string | null {
+    const { ends } = this;
+    const there = ends.followOrThrow();
+    const worthKeeping = !isFresh(this.readState());
+    let aside: string | null = null;
+    this.#end(there ? 'close' : 'abandon', () => {
+      if (worthKeeping) aside = ends.open.setAside();
+      else ends.open.remove();
+    });
+    return aside;
+  }
+
+  closedError(): TcpshmError {
+    const { localName, remoteName } = this.#connection;
+    return new TcpshmError('ERR_CLOSED', `the connection of '${localName}' to '${remoteName}' is closed`);
+  }
+
+  #whyEnded(): { readonly reason: DisconnectReason; readonly error: TcpshmError | null } {
+    const { violation } = this.ends;
+    const link = this.#link;
+    const failure = this.#copies?.flusher?.failure ?? null;
+    const ended = link?.ended ?? (failure === null ? 'protocol violated' : 'journal failed');
+    const reason = violation === null ? ended : 'protocol violated';
+    return { reason, error: violation ?? link?.error ?? failure };
+  }
+
+  #drain(writers: Writers, all: boolean): boolean {
+    const { ends } = this;
+    // A fence is for `pollLink` to notice.
+    if (isMoved(ends.notices) && !ends.follow()) return false;
+    try {
+      if (!all) return writers.drain();
+      writers.drainAll();
+      return false;
+    } catch (error) {
+      throw ends.noticed(error);
+    }
+  }
+
+  /** Before the end: what they have pushed is moved into the queue, as far as it has room. */
+  #closeWriters(): void {
+    if (this.#writers === null) return;
+    // What was not published here would be in the way, and goes anyway.
+    this.ends.producer.retract();
+    this.#writers.close(true);
+  }
+
+  /** The end of a connection whose session is another process's, without a word to the peer. */
+  #shut(): void {
+    this.#end('abandon', () => this.ends.open.close());
+  }
+
+  /** Closes everything, the link and the session in the ways given. */
+  #end(linkGoes: 'close' | 'abandon' | 'keep', closeSession: () => void): void {
+    if (this.ends.closed) return;
+    this.ends.closed = true;
+    if (linkGoes === 'close') this.#link?.close();
+    else if (linkGoes === 'abandon') this.#link?.abandon();
+    this.#link = null;
+    this.pump = null;
+    this.#writers?.close(false);
+    this.#writers = null;
+    const tellPeer = this.ends.end();
+    let failure: TcpshmError | null = null;
+    try {
+      closeSession();
+    } catch (error) {
+      failure = error as TcpshmError;
+      throw error;
+    } finally {
+      tellPeer();
+      this.#copies?.flusher?.close(failure);
+      this.#onClosed(this.#connection);
+    }
+  }
+}

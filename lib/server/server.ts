@@ -1,0 +1,405 @@
+import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { TcpshmError } from '../errors.js';
+import type { GroupMember } from '../group/roster.js';
+import { groupThreadSettings } from '../group/settings.js';
+import { GroupThreads } from '../group/threads.js';
+import { Reception } from '../login/reception.js';
+import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
+import { bootId, Sessions } from '../login/sessions.js';
+import { checkOptions, count, type PeerOptions, type PeerSettings, peerSettings } from '../options.js';
+import { drive, type Pollable, type RunOptions } from '../poll/drive.js';
+import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
+import { Service } from '../poll/service.js';
+import { Waker } from '../poll/waker.js';
+import type { Agreement } from '../session/agreement.js';
+import type { Reject, Transport } from '../session/loginMessages.js';
+import { checkName } from '../session/names.js';
+import type { SequenceNumbers } from '../session/state.js';
+import { Renewal } from '../session/tenure.js';
+import type { Address } from '../wire/wire.js';
+import { type Accepted, decide } from './decision.js';
+import { Doors, type ListenOptions } from './doors.js';
+import { alreadyConnected, Register, sessionKey } from './register.js';
+import { whyFull } from './room.js';
+import { Tidings } from './tidings.js';
+
+export interface ServerOptions extends PeerOptions, ConnectionHandlers {
+  /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
+  readonly name: string;
+  /** The groups that `acceptLogin` chooses from. Default: one. */
+  readonly groups?: GroupOptions;
+  /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
+  readonly maxConnections?: number;
+  /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
+  readonly maxPendingLogins?: number;
+  /** Decides about a client. Default: group 0. */
+  acceptLogin?(login: Login): LoginDecision;
+  /** A client is logged in, for the first time or again. */
+  onConnection?(connection: Connection): void;
+  /** What the client has of the session and what this side has cannot both be true. It was refused, nothing changed. */
+  onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
+  /**
+   * A login failed for an error: of a client, of the network, or of a session file. With `groups.worker`, also: a thread
+   * has ended and is replaced (ERR_WORKER), a handler in one threw (ERR_HANDLER), a connection could not be handed over.
+   */
+  onError?(error: TcpshmError): void;
+}
+
+/**
+ * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
+ * `pollControl`, `pollTcp` and `pollShm` apart, or by `run`. Takes no thread, no timer and, unless `now` is left out,
+ * no time. Belongs to one thread.
+ *
+ * With `groups.worker` each group has a thread of its own, started by the first `listen` and kept until `close`: this
+ * one accepts and logs in, then hands each connection to the thread of its group, whose module has the handlers
+ * (`GroupModule`). `onConnection`, `onMessage` and `onDisconnect` of this object are not called then. The event loop
+ * must turn, so not `run` with 'busy', for a thread that has ended to be noticed and replaced.
+ */
+export class Server implements Pollable {
+  readonly name: string;
+  readonly #options: ServerOptions;
+  readonly #settings: PeerSettings;
+  readonly #waker: Waker;
+  readonly #polled: PolledSet;
+  readonly #service: Service;
+  readonly #maxConnections: number;
+  /** Where groups have threads of their own. */
+  readonly #threads: GroupThreads | null;
+  readonly #sessions: Sessions;
+  /** Sessions of connections that were handed to a thread, by client and transport. */
+  readonly #handed = new Map<string, { readonly client: string; readonly transport: Transport }>();
+  readonly #reception: Reception;
+  readonly #doors: Doors;
+  readonly #register: Register;
+  readonly #tidings = new Tidings();
+  readonly #renewal: Renewal;
+  #keepsAlive = true;
+  #now = 0;
+  #closed = false;
+
+  /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
+  constructor(options: ServerOptions) {
+    checkOptions(options, CALLBACKS);
+    this.name = checkName(options.name, 'name');
+    this.#options = options;
+    this.#settings = peerSettings(options);
+    this.#waker = new Waker(this.#settings.sharedDirectory);
+    this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
+    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+      onMessage: options.onMessage,
+      ended: (connection) => this.#register.disconnect(connection),
+      threw: (_, error) => {
+        throw error;
+      },
+    });
+    this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
+    const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
+    this.#threads =
+      threads === null
+        ? null
+        : new GroupThreads(threads, this.#settings, {
+            failed: (error) => this.#report(error),
+            removed: (transport, client) => this.#sessions.forget(transport, client),
+            whyFull: (member) => this.#whyFull(member),
+            stirred: () => this.#waker.wake(),
+          });
+    this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
+    this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
+    this.#doors = new Doors(this.name, this.#settings, this.#waker);
+    this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
+    const host: LoginHost = {
+      terms: { ...this.#settings, name: this.name, bootId: bootId() },
+      decide: (login) => this.#decide(login),
+      inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
+      session: (client, agreement) => this.#session(client, agreement),
+      memoryOf: (client) => this.#sessions.memoryOf(client),
+      admit: (connection, group) => this.#admit(connection, group),
+      mismatch: (connection, numbers) => {
+        this.#tidings.add(() => {
+          try {
+            this.#options.onSequenceMismatch?.(connection, numbers);
+          } finally {
+            connection.side.abandonLogin();
+          }
+        });
+      },
+      failed: (error) => this.#report(error),
+    };
+    this.#reception = new Reception(host, {
+      maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
+      loginTimeoutMs: this.#settings.loginTimeoutMs,
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * All sessions that are open here, connected or not. One that was begun is among them once its client has it too:
+   * before, the login may fail, and what was pushed would be in a session that nobody else knows of. Not those that
+   * the threads of groups have.
+   */
+  get connections(): readonly Connection[] {
+    return this.#register.kept;
+  }
+
+  /** Who is connected, in which group: also in their threads, as far as those have told. */
+  get members(): readonly GroupMember[] {
+    if (this.#threads !== null) return this.#threads.roster.members;
+    return [...this.#polled].map(({ connection: { remoteName, transport }, group }) => ({
+      remoteName,
+      transport,
+      group,
+    }));
+  }
+
+  /**
+   * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
+   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
+   */
+  async listen(options: {
+    readonly host?: string;
+    readonly port: number;
+  }): Promise<{ host: string; port: number }>;
+  async listen(options: ListenOptions): Promise<Address>;
+  async listen(options: ListenOptions): Promise<Address> {
+    this.#throwIfClosed();
+    checkOptions(options);
+    if (this.#threads !== null) {
+      this.#doors.checkPassable(options);
+      await this.#threads.start().catch((error: unknown) => {
+        this.#throwIfClosed();
+        throw error;
+      });
+      this.#throwIfClosed();
+    }
+    const listener = await this.#doors.open(options);
+    if (this.#closed) {
+      await listener.close();
+      this.#throwIfClosed();
+    }
+    this.#reception.add(listener);
+    this.#doors.hear(listener);
+    return listener.address;
+  }
+
+  /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
+  poll(now: number = performance.now()): void {
+    this.pollControl(now);
+    if (!this.#closed) this.pollMessages(now);
+  }
+
+  /**
+   * Accepts, logs in, and keeps the connections over shared memory alive. Shows other processes of this name that the
+   * sessions here have an owner: without it for `connectionTimeoutMs`, one of them may take them over.
+   */
+  pollControl(now: number = performance.now()): void {
+    this.#throwIfClosed();
+    this.#now = now;
+    this.#threads?.poll(now);
+    this.#step();
+    this.#reception.poll(now, this.#step);
+    this.#service.control(now);
+    if (this.#closed) return;
+    this.#register.drainUnattached();
+    if (this.#renewal.due(now)) this.#register.renew();
+  }
+
+  /** Serves the connections over tcp of a group: receives, hands out messages, sends. True if anything moved. */
+  pollTcp(now: number = performance.now(), group = 0): boolean {
+    this.#throwIfClosed();
+    this.#now = now;
+    return this.#service.tcp(now, group);
+  }
+
+  /**
+   * Serves the connections over shared memory of a group: hands out messages. Needs no time, and with few connections no
+   * system call. True if anything moved.
+   */
+  pollShm(group = 0): boolean {
+    this.#throwIfClosed();
+    return this.#service.shm(group);
+  }
+
+  /** All groups, once: what `run` calls in its inner loop. True if anything moved. */
+  pollMessages(now: number): boolean {
+    let moved = false;
+    for (let group = 0; group < this.#polled.count; group++) {
+      if (this.pollShm(group)) moved = true;
+      // A handler may have closed the server.
+      if (this.#closed) return true;
+      if (this.pollTcp(now, group)) moved = true;
+      if (this.#closed) return true;
+    }
+    return moved;
+  }
+
+  /** @internal */
+  rouse(): boolean {
+    return this.#polled.rouse();
+  }
+
+  /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
+  park(now: number): number {
+    const busy = this.#reception.busy || this.#threads?.restless === true;
+    const restMs = this.#service.park(busy);
+    if (this.#tidings.waiting) return 0;
+    if (busy || restMs === 0) return restMs;
+    const retryMs = this.#reception.retryMs(now);
+    if (retryMs > 0) return Math.min(retryMs, restMs);
+    return this.#doors.sleep(restMs);
+  }
+
+  /** @internal */
+  get waker(): Waker {
+    return this.#waker;
+  }
+
+  /** @internal Whether `run` keeps the process alive while it sleeps. */
+  get alive(): boolean {
+    return this.#keepsAlive || [...this.#polled].some(({ connection }) => connection.side.refed);
+  }
+
+  /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
+  ref(): void {
+    this.#keepsAlive = true;
+  }
+  unref(): void {
+    this.#keepsAlive = false;
+  }
+
+  /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
+  async run(options?: RunOptions): Promise<void> {
+    this.#throwIfClosed();
+    return drive(this, options);
+  }
+
+  /**
+   * Moves a client's connection to another group, from one thread to another where they have their own: nothing is lost,
+   * repeated or out of order, and the client does not notice. In the threads, handlers hear of it by `onDisconnect` with
+   * the reason 'moved', and by `onConnection` of another object; one that has a message allocated or a batch open stays
+   * until it is pushed. Resolves once the other group has it, for which the server must be polled.
+   *
+   * Rejects with ERR_NOT_CONNECTED when no client of that name is connected or it ends meanwhile, ERR_GROUP_FULL,
+   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED.
+   */
+  async move(remoteName: string, group: number): Promise<void> {
+    this.#throwIfClosed();
+    this.#polled.sizeOf('shm', group);
+    if (this.#threads !== null) return this.#threads.move(remoteName, group);
+    const [found] = this.#register.polledOf(remoteName);
+    if (found === undefined) {
+      throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
+    }
+    const { connection } = found;
+    if (found.group === group) return;
+    const full = this.#whyFull({ remoteName, transport: connection.transport, group });
+    if (full !== null) throw new TcpshmError('ERR_GROUP_FULL', `'${remoteName}' cannot be moved: ${full}`);
+    this.#polled.move(connection, group);
+  }
+
+  /**
+   * Ends all connections, telling the clients, and stops listening. Sessions stay for the next start, or go with
+   * `removeSessions`. Twice is harmless. Threads of groups have ended when this resolves; one that does not end in order
+   * within 5 s is ended.
+   */
+  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const left = this.#reception.close();
+    for (const connection of this.#register.all) {
+      connection.side.abandonLogin();
+      connection.close({ remove: options.removeSessions ?? false });
+    }
+    this.#waker.close();
+    // What is still to be told is told no more, but for what comes from here on.
+    this.#tidings.clear();
+    await Promise.all([left, this.#threads?.stop()]);
+    if (options.removeSessions) this.#removeHanded();
+    this.#sessions.close();
+    this.#tidings.tell(() => true);
+  }
+
+  /** Removes the sessions of connections that threads had: they are all closed by now. */
+  #removeHanded(): void {
+    for (const { client, transport } of this.#handed.values()) {
+      try {
+        this.#sessions.find(transport, client, this.name)?.remove();
+      } catch (error) {
+        // Another process has it by now, say.
+        this.#report(error as TcpshmError);
+      }
+    }
+  }
+
+  #report(error: TcpshmError): void {
+    this.#tidings.add(() => this.#options.onError?.(error));
+  }
+
+  /** What is due after every step of a login. False once closed. */
+  readonly #step = (): boolean => {
+    if (!this.#closed) this.#threads?.depart(this.#now);
+    this.#tidings.tell(() => !this.#closed);
+    return !this.#closed;
+  };
+
+  #decide(login: Login): Accepted | Reject {
+    const answer = decide(login, this.#options.acceptLogin?.bind(this.#options), (thrown) =>
+      this.#tidings.addThrown(thrown),
+    );
+    if (!('group' in answer)) return answer;
+    const { name: remoteName, transport } = login;
+    const reason = this.#whyFull({ remoteName, transport, group: answer.group });
+    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason };
+  }
+
+  #whyFull(wanted: GroupMember): string | null {
+    const guests = {
+      polled: this.#polled,
+      polledOf: (client: string) => this.#register.polledOf(client),
+      roster: this.#threads?.roster ?? null,
+      seats: this.#reception.seats,
+    };
+    return whyFull(wanted, guests, this.#maxConnections);
+  }
+
+  #session(client: string, agreement: Agreement): Connection {
+    if (this.#reception.isLoggingIn(client)) {
+      throw alreadyConnected(`the client '${client}' is logging in to '${this.name}' already`);
+    }
+    this.#register.vacate(client, this.#now);
+    if (this.#threads?.roster.find(client)) {
+      throw alreadyConnected(`the client '${client}' is connected to '${this.name}' already`);
+    }
+    this.#throwIfClosed();
+    return this.#register.session(client, agreement);
+  }
+
+  #admit(connection: Connection, group: number): void {
+    if (this.#threads !== null) {
+      const { remoteName: client, transport } = connection;
+      this.#handed.set(sessionKey(client, transport), { client, transport });
+      this.#threads.bring(connection, group);
+      return;
+    }
+    this.#polled.add(connection, group);
+    this.#tidings.add(() => {
+      if (connection.state !== 'closed') this.#options.onConnection?.(connection);
+    });
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
+  }
+}
+
+const CALLBACKS = [
+  'acceptLogin',
+  'onConnection',
+  'onMessage',
+  'onDisconnect',
+  'onSequenceMismatch',
+  'onError',
+] as const;
