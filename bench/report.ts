@@ -47,8 +47,12 @@ export interface Result extends Summary {
   readonly peerRatio?: Ratio;
   /** With idle connections beside it: compared, turn by turn, with the same alone. */
   readonly aloneRatio?: Ratio;
+  /** Of two threads of groups: compared, turn by turn, with one. */
+  readonly oneGroupRatio?: Ratio;
   /** Of what moves one way. */
   readonly rate?: Rate;
+  /** Of what the threads of groups do. */
+  readonly groups?: GroupThreads;
   /** Single round trips, each with one reading of the clock (`clock`) in it. */
   readonly single?: Single;
   /** No slice settled: this figure belongs to no one state of the machine, or to a machine that was busy. */
@@ -74,6 +78,18 @@ export interface Rate {
   readonly bytesPerSecond?: number;
   /** Bytes that each side had the kernel write to the disk, in whole pages, for each message. */
   readonly writtenBytes?: WrittenBytes;
+}
+
+/** Medians of the bursts. */
+export interface GroupThreads {
+  /** Time of a processor that the thread of each group has had, as a share of one. */
+  readonly shares: readonly number[];
+  /** What a thread does in a second of that time. */
+  readonly messagesPerCpuSecond: number;
+  /** The same compared with that of a single thread. */
+  readonly perCpuRatio?: Ratio;
+  /** What all clients together have had, as a share of one processor. */
+  readonly clientsShare: number;
 }
 
 export interface WrittenBytes {

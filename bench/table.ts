@@ -29,6 +29,18 @@ const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
 const FLOW_HEAD = ['one way', 'median', 'mean', 'slowest', 'fastest', 'payload', 'p50/floor', 'n'];
 const PACED_HEAD = ['messages at a fixed rate', ...TIMES_HEAD, 'p50/floor', 'n'];
+const GROUPS_HEAD = [
+  'threads of groups',
+  'messages/s',
+  'slowest',
+  'fastest',
+  'p50/one',
+  'per CPU second',
+  'p50/one',
+  'processors',
+  'of clients',
+  'n',
+];
 const MEMORY_HEAD = ['memory', 'mean', 'p50', 'max', 'n'];
 const WRITE_HEAD = ['one write made safe', ...TIMES_HEAD, 'p50/fdatasync', 'p50/awaited', 'n'];
 
@@ -92,12 +104,17 @@ const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
       { head: IDLE_HEAD, rows: idle.map(idleRow) },
     ];
   },
-  scale: (results) =>
-    roundTripTables(
-      ALONE_HEAD,
-      results.map((result) => comparedRow(result, result.aloneRatio)),
-      results,
-    ),
+  scale: (results) => {
+    const trips = results.filter(({ unit }) => unit === 'ns');
+    return [
+      ...roundTripTables(
+        ALONE_HEAD,
+        trips.map((result) => comparedRow(result, result.aloneRatio)),
+        trips,
+      ),
+      { head: GROUPS_HEAD, rows: results.flatMap(groupsRow) },
+    ];
+  },
   durability: durabilityTables,
 };
 
@@ -207,10 +224,34 @@ function flowRow(result: Result): string[] {
   ];
 }
 
-/** Messages or bytes in a second: '12.3 M/s', '4.56 GB/s'. */
+function groupsRow(result: Result): string[][] {
+  const { p50, unit, rate, oneGroupRatio, groups, n } = result;
+  if (groups === undefined) return [];
+  const { messagesPerCpuSecond, perCpuRatio, shares, clientsShare } = groups;
+  return [
+    [
+      nameOf(result),
+      ...[p50, rate?.slowest ?? 0, rate?.fastest ?? 0].map((value) => formatRate(value, unit)),
+      multiple(oneGroupRatio?.p50),
+      formatRate(messagesPerCpuSecond, unit),
+      multiple(perCpuRatio?.p50),
+      shares.map(percent).join(', '),
+      percent(clientsShare),
+      n.toLocaleString('en'),
+    ],
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+/** Messages or bytes in a second: '12.34 M/s', '567.8 k/s', '4.56 GB/s', '78.9 MB/s'. */
 export function formatRate(perSecond: number, unit: Unit): string {
-  if (unit === 'B/s') return `${(perSecond / 1e9).toFixed(2)} GB/s`;
-  return perSecond < 100_000 ? `${(perSecond / 1e3).toFixed(1)} k/s` : `${(perSecond / 1e6).toFixed(2)} M/s`;
+  if (unit === 'B/s') {
+    return perSecond < 1e8 ? `${(perSecond / 1e6).toFixed(1)} MB/s` : `${(perSecond / 1e9).toFixed(2)} GB/s`;
+  }
+  return perSecond < 1e6 ? `${(perSecond / 1e3).toFixed(1)} k/s` : `${(perSecond / 1e6).toFixed(2)} M/s`;
 }
 
 function writeRow(result: Result): string[] {

@@ -102,10 +102,10 @@ function pairOf(old: Result, result: Result, elsewhere: boolean): Pair {
 
 /**
  * What both are a multiple of: such figures move less with the state of the machine than times do. Of what has idle
- * connections beside it, it is the same without them.
+ * connections beside it, it is the same without them; of two threads of groups, one.
  */
 function comparedTo(old: Result, result: Result): { readonly old: Ratio; readonly now: Ratio } | undefined {
-  for (const field of ['aloneRatio', 'ratio'] as const) {
+  for (const field of ['aloneRatio', 'oneGroupRatio', 'ratio'] as const) {
     const [before, now] = [old[field], result[field]];
     if (before !== undefined && now !== undefined && before.to === now.to) return { old: before, now };
   }

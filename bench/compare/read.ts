@@ -37,7 +37,7 @@ const ENVIRONMENT = [
 ] as const;
 const UNITS: readonly unknown[] = ['ns', '%', 'B', '/s', 'B/s'];
 const NUMBERS = ['n', 'mean', 'p50', 'p99', 'p999', 'max', 'samples', 'slices'] as const;
-const RATIOS = ['ratio', 'aloneRatio', 'awaitedRatio', 'peerRatio'] as const;
+const RATIOS = ['ratio', 'aloneRatio', 'awaitedRatio', 'peerRatio', 'oneGroupRatio'] as const;
 
 /** The first thing in which a value is no report; undefined for a report. */
 function faultOf(value: unknown): string | undefined {

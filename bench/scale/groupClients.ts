@@ -107,7 +107,8 @@ async function move(count: number): Promise<number[]> {
   const deadline = performance.now() + PATIENCE_MS;
   for (const lane of lanes) lane.begin(count);
   for (;;) {
-    if (performance.now() > deadline) throw new Error(`work of ${PATIENCE_MS / 1000} s and more was not done yet`);
+    if (performance.now() > deadline)
+      throw new Error(`work of ${PATIENCE_MS / 1000} s and more was not done yet`);
     let pushing = lanes;
     while (pushing.length > 0) pushing = pushing.filter((lane) => lane.push());
     for (const lane of lanes) lane.look();
