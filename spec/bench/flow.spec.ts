@@ -68,6 +68,34 @@ describe('large messages of the bench', () => {
   });
 });
 
+describe('the near side of a flow', () => {
+  it('fails when the far side has seen something else', () => {
+    const channel = new RingChannel();
+    const far = RingChannel.open(channel.remote);
+    const settings: FlowSettings = {
+      carrier: 'inproc',
+      duty: 'sink',
+      bytes: 64,
+      capacityBytes: 2 ** 20,
+      batch: 1,
+    };
+    const flow = makeFlow(settings, {
+      connection: channel.local,
+      client: null,
+      farMemory: () => Promise.reject(new Error('there is no far process')),
+      async stop() {},
+    });
+    try {
+      // An answer that is there before anything was sent.
+      new Tally().answer(far, 0);
+      expect(() => flow.move(3)).to.throw(/expected 3 messages .* has 0/);
+    } finally {
+      far.close();
+      channel.local.close();
+    }
+  });
+});
+
 describe('flows of the bench', () => {
   before(function () {
     if (nativeOrNull() === null) this.skip();

@@ -59,7 +59,7 @@ describe('latency under load', () => {
         // Far more than can be, for 5 ms: the last ones wait in line for longer than all were to take.
         const late = paced.run(1e8, 5);
         expect(late).to.have.length(500_000);
-        expect(late.at(-1)).to.be.above(5e6);
+        expect(Math.min(...late.slice(-20_000))).to.be.above(5e6);
       } finally {
         await paced.stop();
       }
