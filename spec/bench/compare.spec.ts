@@ -88,6 +88,15 @@ describe('comparison of two reports', () => {
     expect(only(base, now)).to.include({ verdict: 'worse', figure: 'p50 ÷ scale/shm/alone' });
   });
 
+  it('compares two threads of groups with one, of which more is better', () => {
+    const two = (p50: number): Result => ({
+      ...makeRateResult('scale/groups-2', 1, [[1000], [1000], [1000]], { unit: '/s', bytes: 64 }),
+      oneGroupRatio: { to: 'scale/groups-1', mean: p50, p50, slices: [p50, p50, p50] },
+    });
+    expect(only(two(1.8), two(1))).to.include({ verdict: 'worse', figure: 'p50 ÷ scale/groups-1' });
+    expect(only(two(1), two(1.8)).verdict).to.equal('better');
+  });
+
   it('takes a lower rate for worse, also where it is a share of its floor', () => {
     const flow = (ns: number) => ({
       ...makeRateResult('throughput/shm/64', 1, [[ns], [ns], [ns]], { unit: '/s', bytes: 64 }),

@@ -10,7 +10,8 @@ import {
   makeSingle,
   type Report,
 } from '../../bench/report.js';
-import { formatReport, formatTime } from '../../bench/table.js';
+import { formatRate, formatReport, formatTime } from '../../bench/table.js';
+import { timed } from './results.js';
 
 const report: Report = {
   environment: {
@@ -263,6 +264,41 @@ describe('report of the bench', () => {
     });
     expect(text).to.match(/mean\/alone +p50\/alone/);
     expect(text).to.match(/scale\/tcp\/idle-10000 .* 1\.40 +1\.30 +1\.08 +1\.02 +100\n/);
+  });
+
+  it('compares two threads of groups with one, also by what they do in a second of a processor', () => {
+    const rate = { unit: '/s', bytes: 64 } as const;
+    const groups = { shares: [0.91, 0.875], messagesPerCpuSecond: 249_000, clientsShare: 0.05 };
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'scale' },
+      results: [
+        timed('scale/tcp/alone', 100),
+        {
+          ...makeRateResult('scale/groups-2', 1000, [[2500]], rate),
+          oneGroupRatio: { to: 'scale/groups-1', mean: 1.7, p50: 1.83 },
+          groups: { ...groups, perCpuRatio: { to: 'scale/groups-1', mean: 1, p50: 0.98 } },
+        },
+      ],
+    });
+    expect(text).to.match(/^scale\/tcp\/alone +103 ns/m);
+    expect(text).to.match(
+      /^scale\/groups-2 +400\.0 k\/s .* 1\.83 +249\.0 k\/s +0\.98 +91 %, 88 % +5 % +1,000$/m,
+    );
+    expect(text.match(/scale\/groups-2/g)).to.have.length(1);
+  });
+
+  it('prints rates in a unit that keeps them short', () => {
+    expect([12_340, 999_900, 12_340_000].map((rate) => formatRate(rate, '/s'))).to.deep.equal([
+      '12.3 k/s',
+      '999.9 k/s',
+      '12.34 M/s',
+    ]);
+    expect([1_250_000, 99_940_000, 2.1e9].map((rate) => formatRate(rate, 'B/s'))).to.deep.equal([
+      '1.3 MB/s',
+      '99.9 MB/s',
+      '2.10 GB/s',
+    ]);
   });
 
   it('prints times in a unit that keeps them short', () => {
