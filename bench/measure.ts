@@ -17,6 +17,8 @@ export interface Measurement {
   readonly samples: readonly number[];
   /** Single round trips in nanoseconds, each with one reading of the clock in it; null where there are none. */
   readonly single: Histogram | null;
+  /** Messages per second, where so many were to leave (`Measurable.perSecond`). */
+  readonly achieved?: number;
 }
 
 export interface Effort {

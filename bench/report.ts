@@ -2,6 +2,7 @@
 import type { Histogram } from 'hdr-histogram-js';
 import { type Distribution, distribution } from './distribution.js';
 import type { Environment } from './environment.js';
+import type { Kept } from './latency/pace.js';
 import { mean, median, quantile, type Summary, summarize } from './statistics.js';
 import type { RateOf } from './subject.js';
 
@@ -49,6 +50,8 @@ export interface Result extends Summary {
   readonly aloneRatio?: Ratio;
   /** Of two threads of groups: compared, turn by turn, with one. */
   readonly oneGroupRatio?: Ratio;
+  /** Of messages that leave at a fixed rate: what became of it, the median of the slices. */
+  readonly pace?: Kept;
   /** Of what moves one way. */
   readonly rate?: Rate;
   /** Of what the threads of groups do. */

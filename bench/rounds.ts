@@ -4,6 +4,7 @@
  * floor, and the end. A slice that did not settle is taken again, a few times.
  */
 import { Floors, type ProbeEffort } from './floors.js';
+import { type Kept, keptOf } from './latency/pace.js';
 import type { LimitProbe } from './limitPrograms.js';
 import { clockNs, type Effort, emptyHistogram, type Measurement, measure } from './measure.js';
 import { canPin, pinnedWhile } from './pinning.js';
@@ -20,9 +21,9 @@ import {
   type Result,
 } from './report.js';
 import { choose, type Enclosed } from './settle.js';
-import { summarize } from './statistics.js';
+import { median, summarize } from './statistics.js';
 import type { CpuPair, Limit, Measurable, Subject } from './subject.js';
-import { formatTime } from './table.js';
+import { formatRate, formatTime } from './table.js';
 
 /** What is measured. */
 export interface Agenda {
@@ -161,9 +162,12 @@ class Rounds {
       if (unsettled) this.#warnings.push(didNotSettle(name, limit));
       const peerRatio = this.#peerRatio(subject, chosen);
       const single = merge(chosen);
+      const pace = paceOf(subject, chosen);
+      if (pace?.held === false) this.#warnings.push(notHeld(name, pace));
       ours.push({
         ...this.#result(subject, chosen),
         ...(peerRatio === undefined ? {} : { peerRatio }),
+        ...(pace === undefined ? {} : { pace }),
         ...(single === null ? {} : { single: makeSingle(single, clock) }),
         ...(unsettled ? { unsettled } : {}),
       });
@@ -233,6 +237,21 @@ export function didNotSettle(name: string, limit: Limit): string {
     `${name} did not settle: around each of its slices, the probes of limit/${limit} disagreed,` +
     ' left the usual state of this run, or were disturbed by other work. Compare medians, or measure again'
   );
+}
+
+/** For a report: a subject cannot move as many messages as were to leave. */
+function notHeld(name: string, { wanted, achieved }: Kept): string {
+  return (
+    `${name} was not held: of ${formatRate(wanted, '/s')} there were ${formatRate(achieved, '/s')}.` +
+    ' Its times tell how long the run was, and no more'
+  );
+}
+
+/** What became of the rate that was given, by the median of the slices. */
+function paceOf({ perSecond }: Measurable, chosen: readonly Slice[]): Kept | undefined {
+  const achieved = chosen.flatMap(({ measured }) => measured.achieved ?? []);
+  if (perSecond === undefined || achieved.length === 0) return undefined;
+  return keptOf(perSecond, median(achieved));
 }
 
 /** A subject of round trips, measured as those are. */

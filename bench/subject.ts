@@ -72,6 +72,8 @@ export interface Measurable {
   readonly busyThreads: number;
   /** Messages that are timed together. */
   readonly batch: number;
+  /** Messages that are to leave in a second, where that is given: whether it was held is reported. */
+  readonly perSecond?: number;
   /** What is reported of its samples; left out for their times. */
   readonly rate?: RateOf;
   /** Takes one slice: starts both sides, measures, and leaves nothing behind. */

@@ -28,7 +28,7 @@ const IDLE_HEAD = ['idle connections', 'mean', 'p50', 'max', 'n'];
 const SINGLE_HEAD = ['single round trips', ...TIMES_HEAD, 'clock', 'n'];
 const RATE_HEAD = ['one way', 'messages/s', 'slowest', 'fastest', 'written, sender', 'receiver', 'n'];
 const FLOW_HEAD = ['one way', 'median', 'mean', 'slowest', 'fastest', 'payload', 'p50/floor', 'n'];
-const PACED_HEAD = ['messages at a fixed rate', ...TIMES_HEAD, 'p50/floor', 'n'];
+const PACED_HEAD = ['messages at a fixed rate', ...TIMES_HEAD, 'p50/floor', 'achieved', 'n'];
 const GROUPS_HEAD = [
   'threads of groups',
   'messages/s',
@@ -185,8 +185,9 @@ function formatBytes(bytes: number): string {
   return `${(bytes / (size as number)).toFixed(1)} ${unit}`;
 }
 
-function nameOf({ name, unsettled }: Result): string {
-  return unsettled ? `${name} (unsettled)` : name;
+function nameOf({ name, unsettled, pace }: Result): string {
+  const flaws = [...(pace?.held === false ? ['not held'] : []), ...(unsettled ? ['unsettled'] : [])];
+  return flaws.length > 0 ? `${name} (${flaws.join(', ')})` : name;
 }
 
 function singleRow({ name, single }: Result): string[][] {
@@ -203,8 +204,9 @@ function rateRow({ name, rate, n }: Result): string[][] {
 }
 
 function pacedRow(result: Result): string[] {
-  const { ratio, n } = result;
-  return [nameOf(result), ...times(result), multiple(ratio?.p50), n.toLocaleString('en')];
+  const { ratio, pace, n } = result;
+  const achieved = pace === undefined ? '' : formatRate(pace.achieved, '/s');
+  return [nameOf(result), ...times(result), multiple(ratio?.p50), achieved, n.toLocaleString('en')];
 }
 
 function isFlow({ unit }: Result): boolean {

@@ -139,12 +139,13 @@ const BETTER_BY_MORE = ['better', 'worse'] as const;
 const BETTER_BY_LESS = ['worse', 'better'] as const;
 
 function figureOf(result: Result, ratio: Ratio | undefined): Figure {
-  const { p50, p99, medians, unsettled } = result;
+  const { p50, p99, medians, unsettled, pace } = result;
   return {
     value: ratio?.p50 ?? p50,
     slices: (ratio === undefined ? medians : ratio.slices) ?? [],
     spread: p50 > 0 ? p99 / p50 : 1,
-    unsettled: unsettled === true,
+    // Where a rate was not held, times tell how long the run was.
+    unsettled: unsettled === true || pace?.held === false,
   };
 }
 

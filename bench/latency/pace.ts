@@ -26,3 +26,19 @@ export class Pace {
     return elapsedMs < 0 ? 0 : Math.min(this.#count, Math.floor(elapsedMs * this.#perMs) + 1);
   }
 }
+
+/** What became of a rate that was aimed at. */
+export interface Kept {
+  /** Messages per second that were to leave. */
+  readonly wanted: number;
+  /** Those that came back. */
+  readonly achieved: number;
+  readonly held: boolean;
+}
+
+/** A pause of some milliseconds at the end of a run is not yet a rate that cannot be held. */
+const HELD = 0.95;
+
+export function keptOf(wanted: number, achieved: number): Kept {
+  return { wanted, achieved: Math.round(achieved), held: achieved >= HELD * wanted };
+}

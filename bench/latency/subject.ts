@@ -18,7 +18,14 @@ const BUSY_THREADS = 2;
 const MOST_UNDER_WAY = CAPACITY_BYTES / 2 / (PAYLOAD_BYTES + 8);
 /** Between two looks at what has come back. */
 const MOST_AT_ONCE = 64;
-/** What is left of those that were sent must come back in this time. */
+/**
+ * A rate that cannot be held must come to an end: so much longer than it is to take, messages leave. Those that are under
+ * way by then are awaited.
+ */
+const GRACE_MS = 1000;
+/** When nothing has come back for so long, a look whether the other side is still there. */
+const LOOK_MS = 100;
+/** And after so long, with the other side there and this one looking, a message is lost. */
 const PATIENCE_MS = 10_000;
 
 export function pacedSubject(name: string, carrier: 'inproc' | 'shm' | 'tcp', perSecond: number): Measurable {
@@ -34,14 +41,23 @@ export function pacedSubject(name: string, carrier: 'inproc' | 'shm' | 'tcp', pe
     limit: carrier === 'tcp' ? 'tcp-loopback' : 'core-to-core',
     busyThreads: BUSY_THREADS,
     batch: 1,
+    perSecond,
     async measure(cpus, _batch, { warmUpMs, batchesMs }) {
       const paced = new Paced(await startSides(settings, cpus[1]), carrier === 'tcp');
       return pinnedWhile(cpus, paced, async () => {
         paced.run(perSecond, warmUpMs);
-        return { samples: paced.run(perSecond, batchesMs), single: null };
+        const { times, achieved } = paced.run(perSecond, batchesMs);
+        return { samples: times, single: null, achieved };
       });
     },
   };
+}
+
+export interface Run {
+  /** Of each message that left, in nanoseconds. */
+  readonly times: number[];
+  /** Messages that came back in a second. */
+  readonly achieved: number;
 }
 
 export class Paced {
@@ -56,42 +72,80 @@ export class Paced {
     this.#polls = polls;
   }
 
-  /** Sends for so long, and gives the time of each message in nanoseconds. Throws when what comes back is wrong. */
-  run(perSecond: number, forMs: number): number[] {
+  /**
+   * Sends for so long, or longer by up to `graceMs` where the rate cannot be held. Throws when what comes back is wrong,
+   * when a message does not, and when the other side is gone.
+   */
+  run(perSecond: number, forMs: number, graceMs = GRACE_MS): Run {
     const { connection, client } = this.#sides;
     const [sent, back] = [this.#sent, this.#back];
     const count = Math.max(1, Math.round((perSecond * forMs) / 1000));
     const times = new Float64Array(count);
     client?.pollControl();
     const startMs = performance.now();
-    const deadline = startMs + forMs + PATIENCE_MS;
+    const endMs = startMs + forMs + graceMs;
     const pace = new Pace(startMs, perSecond, count);
+    let lastMs = startMs;
+    let wait: Wait | null = null;
     let left = 0;
     let taken = 0;
-    while (taken < count) {
+    while (taken < left || left < count) {
       const now = performance.now();
-      if (now > deadline) throw noAnswer(back.count);
-      // Those that could not leave yet wait, and their time counts: the answers must have room.
-      const due = Math.min(pace.due(now), taken + MOST_UNDER_WAY, left + MOST_AT_ONCE);
-      for (; left < due; left++) {
-        const message = connection.alloc(PAYLOAD_BYTES);
-        if (message === null) break;
-        sent.write(message);
-        connection.push();
-      }
+      if (now < endMs || left === 0) {
+        // Those that could not leave yet wait, and their time counts: the answers must have room.
+        const due = Math.min(pace.due(now), taken + MOST_UNDER_WAY, left + MOST_AT_ONCE);
+        for (; left < due; left++) {
+          const message = connection.alloc(PAYLOAD_BYTES);
+          if (message === null) break;
+          sent.write(message);
+          connection.push();
+        }
+      } else if (taken === left) break;
       if (this.#polls) client?.pollTcp(now);
+      const before = taken;
       for (let message = connection.front(); message !== null; message = connection.front()) {
         back.read(message);
         connection.pop();
-        times[taken] = (performance.now() - pace.dueMs(taken)) * NS_PER_MS;
+        lastMs = performance.now();
+        times[taken] = (lastMs - pace.dueMs(taken)) * NS_PER_MS;
         taken++;
+      }
+      if (taken > before || taken === left) wait = null;
+      else if (now - lastMs > LOOK_MS) {
+        wait ??= new Wait(this.#sides);
+        wait.look(now, back.count);
       }
     }
     sent.compare(back);
-    return Array.from(times);
+    return {
+      times: Array.from(times.subarray(0, taken)),
+      achieved: (taken * 1000) / Math.max(lastMs - startMs, (taken * 1000) / perSecond),
+    };
   }
 
   stop(): Promise<void> {
     return this.#sides.stop();
+  }
+}
+
+/** A wait for a message that is under way. Time in which this side did not look is not counted: it was not waiting. */
+class Wait {
+  readonly #sides: Sides;
+  #lookedMs: number | null = null;
+  #waitedMs = 0;
+
+  constructor(sides: Sides) {
+    this.#sides = sides;
+  }
+
+  look(now: number, sequence: number): void {
+    const elapsedMs = this.#lookedMs === null ? 0 : now - this.#lookedMs;
+    if (this.#lookedMs !== null && elapsedMs < LOOK_MS) return;
+    this.#lookedMs = now;
+    this.#waitedMs += Math.min(elapsedMs, 2 * LOOK_MS);
+    const { connection, client } = this.#sides;
+    client?.pollControl(now);
+    if (connection.state !== 'connected') throw new Error(`the far side is gone, at message ${sequence}`);
+    if (this.#waitedMs > PATIENCE_MS) throw noAnswer(sequence);
   }
 }

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { startSides } from '../../bench/flow/sides.js';
-import { Pace } from '../../bench/latency/pace.js';
+import { keptOf, Pace } from '../../bench/latency/pace.js';
 import { CAPACITY_BYTES, Paced } from '../../bench/latency/subject.js';
+import { RingChannel } from '../../lib/index.js';
 import { nativeOrNull } from '../../lib/memory/native.js';
 
 describe('pace of messages', () => {
@@ -43,6 +44,13 @@ describe('pace of messages', () => {
   });
 });
 
+describe('a rate that was aimed at', () => {
+  it('is held where nearly as many messages have come back in a second', () => {
+    expect(keptOf(1_000_000, 951_234.4)).to.deep.equal({ wanted: 1_000_000, achieved: 951_234, held: true });
+    expect(keptOf(1_000_000, 620_000)).to.deep.equal({ wanted: 1_000_000, achieved: 620_000, held: false });
+  });
+});
+
 describe('latency under load', () => {
   before(function () {
     if (nativeOrNull() === null) this.skip();
@@ -53,16 +61,45 @@ describe('latency under load', () => {
       const settings = { carrier, duty: 'echo', bytes: 64, capacityBytes: CAPACITY_BYTES, batch: 1 } as const;
       const paced = new Paced(await startSides(settings, 0), carrier === 'tcp');
       try {
-        const times = paced.run(10_000, 50);
+        const { times, achieved } = paced.run(10_000, 50, 10_000);
         expect(times).to.have.length(500);
         for (const ns of times) expect(ns).to.be.above(0);
+        expect(achieved).to.be.within(1, 10_000);
         // Far more than can be, for 5 ms: the last ones wait in line for longer than all were to take.
-        const late = paced.run(1e8, 5);
-        expect(late).to.have.length(500_000);
-        expect(Math.min(...late.slice(-20_000))).to.be.above(5e6);
+        const late = paced.run(1e8, 5, 10_000);
+        expect(late.times).to.have.length(500_000);
+        expect(Math.min(...late.times.slice(-20_000))).to.be.above(5e6);
+        expect(keptOf(1e8, late.achieved)).to.deep.include({ wanted: 1e8, held: false });
+      } finally {
+        await paced.stop();
+      }
+    });
+
+    it(`comes to an end over ${carrier} where the rate is more than can be held, and tells which one it was`, async () => {
+      const settings = { carrier, duty: 'echo', bytes: 64, capacityBytes: CAPACITY_BYTES, batch: 1 } as const;
+      const paced = new Paced(await startSides(settings, 0), carrier === 'tcp');
+      try {
+        const { times, achieved } = paced.run(1e9, 5, 5);
+        expect(times.length).to.be.within(1, 4_999_999);
+        expect(keptOf(1e9, achieved).held).to.equal(false);
+        // All of those that were under way have come back: the next ones are not taken for them.
+        expect(paced.run(1000, 10).times).to.have.length(10);
       } finally {
         await paced.stop();
       }
     });
   }
+
+  it('is not waited for where the other side is gone', () => {
+    const channel = new RingChannel();
+    RingChannel.open(channel.remote).close();
+    const sides = {
+      connection: channel.local,
+      client: null,
+      farMemory: () => Promise.reject(new Error('there is no far side')),
+      stop: async () => channel.local.close(),
+    };
+    expect(() => new Paced(sides, false).run(1000, 5)).to.throw('the far side is gone, at message 0');
+    channel.local.close();
+  });
 });

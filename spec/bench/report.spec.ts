@@ -242,6 +242,10 @@ describe('report of the bench', () => {
       ratio: { to: 'limit/core-to-core', mean: 3, p50: 2.5 },
     };
     expect(of('latency', [paced])).to.match(/latency\/shm\/1M .* 400 ns +90\.0 µs .* 2\.50 +3\n/);
+    const kept = { ...paced, pace: { wanted: 1e6, achieved: 990_000, held: true } };
+    expect(of('latency', [kept])).to.match(/latency\/shm\/1M +\d.* 2\.50 +990\.0 k\/s +3\n/);
+    const missed = { ...paced, pace: { wanted: 1e6, achieved: 620_000, held: false } };
+    expect(of('latency', [missed])).to.match(/latency\/shm\/1M \(not held\) .* 620\.0 k\/s +3\n/);
     const memory = of('memory', [
       makeResult('memory/shm/growth', 1, [[-2048]], 'B'),
       makeResult('memory/client', 1, [[60 * 2 ** 20]], 'B'),

@@ -55,6 +55,34 @@ describe('rounds of the bench', () => {
     expect(failed[0]?.reason).to.match(/Cannot find module.*there-is-no-such-package/);
   });
 
+  it('report which rate was achieved where one was given, and warn where it was not held', async () => {
+    const paced = (name: string, achieved: number): Measurable => {
+      const { rate, floor, ...subject } = flow(name, async () => ({
+        samples: [100],
+        single: null,
+        achieved,
+      }));
+      return { ...subject, perSecond: 10_000 };
+    };
+    const subjects = [paced('latency/some/10k', 9990), paced('latency/slow/10k', 4000)];
+    const { results, failed, warnings } = await runRounds(
+      {
+        subjects: subjects.map((subject) => ({ name: subject.name, load: async () => subject })),
+        limits: [],
+      },
+      PLAN,
+      SETTINGS,
+    );
+    expect(failed).to.deep.equal([]);
+    expect(results.map(({ pace }) => pace)).to.deep.equal([
+      { wanted: 10_000, achieved: 9990, held: true },
+      { wanted: 10_000, achieved: 4000, held: false },
+    ]);
+    const [warning, ...others] = warnings.filter((text) => text.includes('held'));
+    expect(others).to.deep.equal([]);
+    expect(warning).to.match(/^latency\/slow\/10k was not held: of 10\.0 k\/s there were 4\.0 k\/s\./);
+  });
+
   it('report what goes one way by its rate, as a share of that of its floor', async () => {
     const subject = flow('throughput/some/64', async () => ({ samples: [100, 200, 300], single: null }));
     const { results, failed } = await runRounds(
