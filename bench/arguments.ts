@@ -1,36 +1,62 @@
 import { parseArgs } from 'node:util';
+import { type CompareRequest, parseCompare } from './compare/request.js';
 
 /** The benchmarks that there are. */
-export const BENCHMARKS = ['rtt', 'waiting', 'scale', 'durability'] as const;
+export const BENCHMARKS = [
+  'rtt',
+  'throughput',
+  'bandwidth',
+  'peers',
+  'latency',
+  'memory',
+  'waiting',
+  'scale',
+  'durability',
+] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
+/** One of them, or all in turn. */
+export type Choice = Benchmark | 'all';
 
-export const USAGE = `usage: npm run -s bench -- BENCHMARK [--quick] [--json FILE] [--directory DIR]
+export const USAGE = `usage: npm run -s bench -- [BENCHMARK] [--quick] [--json FILE] [--html FILE] [--directory DIR]
+       npm run -s bench -- compare BASE.json [NEW.json]
 
-benchmarks
+benchmarks (all of them, in turn, where none is named)
   rtt          round trips of mixed small messages: our transports, their floors, and peers
+  throughput   small messages one way, as fast as they go
+  bandwidth    large messages, written once and read once
+  peers        what else carries messages between threads and processes, beside ours
+  latency      round trips of messages that leave at a fixed rate
+  memory       what many messages leave behind, and what a client takes
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
-  scale        round trips of one connection alone, and beside many idle ones
+  scale        round trips of one connection alone and beside many idle ones; two threads of groups and one
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync
 
 options
-  --quick          under 45 seconds, with fewer and shorter measurements
+  --quick          about a minute or less for each, with fewer and shorter measurements
   --json FILE      also write the results as JSON; '-' is standard output, and the table goes to standard error
+  --html FILE      also write the results as a page with plots, which needs nothing but a browser
   --directory DIR  durability: a folder on the disk to measure; default is the system's for temporary files
   --help           this text
+
+compare tells what has become worse or better from one report to another, beyond the noise. Without NEW.json it first
+measures again what BASE.json has, in the same way. The exit code is 1 if anything is worse.
 `;
 
 export interface RunRequest {
   readonly kind: 'run';
-  readonly benchmark: Benchmark;
+  readonly benchmark: Choice;
   readonly quick: boolean;
   /** Where the JSON goes, '-' for standard output; undefined for nowhere. */
   readonly json: string | undefined;
+  /** Where the page goes; undefined for nowhere. */
+  readonly html: string | undefined;
   /** On the disk to measure; undefined for the system's folder for temporary files. */
   readonly directory: string | undefined;
 }
 
 export type Request =
   | RunRequest
+  | CompareRequest
   | { readonly kind: 'help' }
   | { readonly kind: 'misuse'; readonly message: string };
 
@@ -45,21 +71,21 @@ export function parseArguments(words: readonly string[]): Request {
   const { values, positionals } = parsed;
   if (values.help) return { kind: 'help' };
   const [name, ...more] = positionals;
-  if (name === undefined)
-    return { kind: 'misuse', message: `which benchmark? There is: ${BENCHMARKS.join(', ')}` };
-  const benchmark = BENCHMARKS.find((each) => each === name);
+  if (name === 'compare') return parseCompare(more, values);
+  const benchmark = name === undefined ? 'all' : BENCHMARKS.find((each) => each === name);
   if (benchmark === undefined) {
     return { kind: 'misuse', message: `there is no benchmark '${name}', only: ${BENCHMARKS.join(', ')}` };
   }
   if (more.length > 0)
     return { kind: 'misuse', message: `one benchmark at a time, got also '${more.join(' ')}'` };
   if (values.json === '') return { kind: 'misuse', message: "--json needs the name of a file, or '-'" };
+  if (values.html === '') return { kind: 'misuse', message: '--html needs the name of a file' };
   if (values.directory === '') return { kind: 'misuse', message: '--directory needs the name of a folder' };
-  if (values.directory !== undefined && benchmark !== 'durability') {
+  if (values.directory !== undefined && benchmark !== 'durability' && benchmark !== 'all') {
     return { kind: 'misuse', message: `--directory is for durability, ${benchmark} measures no disk` };
   }
-  const { quick, json, directory } = values;
-  return { kind: 'run', benchmark, quick, json, directory };
+  const { quick, json, html, directory } = values;
+  return { kind: 'run', benchmark, quick, json, html, directory };
 }
 
 function parse(words: readonly string[]) {
@@ -69,6 +95,7 @@ function parse(words: readonly string[]) {
     options: {
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
+      html: { type: 'string' },
       directory: { type: 'string' },
       help: { type: 'boolean', default: false },
     },

@@ -27,11 +27,23 @@ export function exitOnSignals(): void {
   });
 }
 
+interface SpawnSettings {
+  /** Of the messages to a child process of node. */
+  readonly serialization?: 'json' | 'advanced';
+  /** SIGTERM is for who has something to clean up. */
+  readonly endedBy?: 'SIGKILL' | 'SIGTERM';
+}
+
 /** Starts a program that is killed, at the latest, when this process ends. */
-export function spawnOwned(command: string, words: readonly string[], stdio: StdioOptions): ChildProcess {
-  const child = spawn(command, words, { stdio });
+export function spawnOwned(
+  command: string,
+  words: readonly string[],
+  stdio: StdioOptions,
+  { serialization = 'json', endedBy = 'SIGKILL' }: SpawnSettings = {},
+): ChildProcess {
+  const child = spawn(command, words, { stdio, serialization });
   const kill = (): void => {
-    child.kill('SIGKILL');
+    child.kill(endedBy);
   };
   pending.add(kill);
   child.once('exit', () => pending.delete(kill));

@@ -1,11 +1,11 @@
 /** Where a run took place: what a reader needs to compare it with another. */
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, loadavg, platform, cpus as processors, release, type } from 'node:os';
-import type { Benchmark } from './arguments.js';
+import type { Choice } from './arguments.js';
 import type { CpuPair } from './subject.js';
 
 export interface Environment {
-  readonly benchmark: Benchmark;
+  readonly benchmark: Choice;
   readonly quick: boolean;
   readonly date: string;
   /** Version of this package. */

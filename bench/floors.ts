@@ -1,9 +1,11 @@
 /** The floors of a run: probes of each, and what they tell of its usual state. */
+import { SIZES, type Size } from './bandwidth/sizes.js';
 import { type LimitProbe, probe } from './limitPrograms.js';
 import type { Progress } from './progress.js';
-import { makeResult, type Result } from './report.js';
-import { type Enclosed, judge, usualState, type Verdict } from './settle.js';
-import type { CpuPair, Limit } from './subject.js';
+import { makeRateResult, makeResult, type Result } from './report.js';
+import { type Enclosed, judge, type Probe, usualState, type Verdict } from './settle.js';
+import { median } from './statistics.js';
+import type { CpuPair, Limit, RateOf } from './subject.js';
 
 /** How long a probe is. */
 export interface ProbeEffort {
@@ -12,12 +14,43 @@ export interface ProbeEffort {
   readonly probeMs: number;
 }
 
-/** As long as those of the subjects that stand on each. */
-const LIMIT_BATCH: Record<Limit, number> = {
-  'core-to-core': 1000,
-  'core-to-core-one-word': 1000,
-  'tcp-loopback': 100,
-  'futex-wake': 20,
+/** Round trips in a batch, as many as in those of the subjects that stand on each; or messages one way. */
+const ROUND_TRIPS = { batch: 100 } as const;
+const SHARED_ROUND_TRIPS = { batch: 1000 } as const;
+const SLEEPY_ROUND_TRIPS = { batch: 20 } as const;
+const oneWay = (bytes: number) => ({ batch: 20_000, rate: { unit: '/s', bytes } }) as const;
+
+const bulk = (size: Size) => {
+  const { bytes, batch } = SIZES[size];
+  return { batch, rate: { unit: 'B/s', bytes } } as const;
+};
+
+/** What a sample of each is the mean of, and where it is not a round trip, of what the rate is reported. */
+const PROBED: Record<Limit, { readonly batch: number; readonly rate?: RateOf }> = {
+  'core-to-core': SHARED_ROUND_TRIPS,
+  'core-to-core-one-word': SHARED_ROUND_TRIPS,
+  'tcp-loopback': ROUND_TRIPS,
+  'futex-wake': SLEEPY_ROUND_TRIPS,
+  'ring-16': oneWay(16),
+  'ring-64': oneWay(64),
+  'ring-256': oneWay(256),
+  'ring-1024': oneWay(1024),
+  'ring-16-batched': oneWay(16),
+  'ring-64-batched': oneWay(64),
+  'ring-256-batched': oneWay(256),
+  'ring-1024-batched': oneWay(1024),
+  'tcp-stream-16': oneWay(16),
+  'tcp-stream': oneWay(64),
+  'tcp-stream-256': oneWay(256),
+  'tcp-stream-1024': oneWay(1024),
+  'tcp-stream-4KiB': bulk('4KiB'),
+  'tcp-stream-64KiB': bulk('64KiB'),
+  'tcp-stream-1MiB': bulk('1MiB'),
+  'tcp-stream-4MiB': bulk('4MiB'),
+  'memcpy-shm/4KiB': bulk('4KiB'),
+  'memcpy-shm/64KiB': bulk('64KiB'),
+  'memcpy-shm/1MiB': bulk('1MiB'),
+  'memcpy-shm/4MiB': bulk('4MiB'),
 };
 /** On a single processor each side spins until its time slice is over: a round trip takes milliseconds. */
 const BATCH_ON_ONE_CPU = 4;
@@ -44,13 +77,19 @@ export class Floors {
 
   async probe(limit: Limit): Promise<LimitProbe> {
     const { probeBatches, probeMs } = this.#effort;
-    const taken = await probe(limit, this.#cpus, this.batch(LIMIT_BATCH[limit]), probeBatches, probeMs);
+    const taken = await probe(limit, this.#cpus, this.batch(PROBED[limit].batch), probeBatches, probeMs);
     this.#probes.set(limit, [...this.#taken(limit), taken]);
     return taken;
   }
 
   usual(limit: Limit): number {
     return usualState(this.#taken(limit));
+  }
+
+  /** The typical one of all probes so far: of a floor that is unsteady by itself, where the nearest ones say little. */
+  typical(limit: Limit): Probe {
+    const probes = this.#taken(limit);
+    return { mean: median(probes.map((probe) => probe.mean)), p50: this.usual(limit) };
   }
 
   judge(limit: Limit, slice: Enclosed): Verdict {
@@ -60,17 +99,17 @@ export class Floors {
   /** How many round trips make a batch here. */
   batch(usual: number): number {
     const [near, far] = this.#cpus;
-    return near === far ? BATCH_ON_ONE_CPU : usual;
+    return near === far ? Math.min(BATCH_ON_ONE_CPU, usual) : usual;
   }
 
   /** The floor in the state in which what stands on it was measured; without such probes, that of all. */
   result(limit: Limit, enclosing: readonly LimitProbe[]): Result {
     const probes = enclosing.length > 0 ? enclosing : this.#taken(limit);
-    return makeResult(
-      `limit/${limit}`,
-      this.batch(LIMIT_BATCH[limit]),
-      probes.map(({ samples }) => samples),
-    );
+    const { batch, rate } = PROBED[limit];
+    const [name, slices] = [`limit/${limit}`, probes.map(({ samples }) => samples)];
+    return rate === undefined
+      ? makeResult(name, this.batch(batch), slices)
+      : makeRateResult(name, this.batch(batch), slices, rate);
   }
 
   #taken(limit: Limit): readonly LimitProbe[] {

@@ -13,10 +13,12 @@ import { median } from './statistics.js';
 import type { RoundTrip } from './subject.js';
 
 export interface Measurement {
-  /** Mean round trip of each batch, in nanoseconds. */
+  /** Mean round trip, or time per message, of each batch, in nanoseconds. */
   readonly samples: readonly number[];
-  /** Single round trips in nanoseconds, each with one reading of the clock in it. */
-  readonly single: Histogram;
+  /** Single round trips in nanoseconds, each with one reading of the clock in it; null where there are none. */
+  readonly single: Histogram | null;
+  /** Messages per second, where so many were to leave (`Measurable.perSecond`). */
+  readonly achieved?: number;
 }
 
 export interface Effort {
@@ -43,7 +45,16 @@ export async function measure(
 ): Promise<Measurement> {
   const samples =
     started.pausedMs === undefined
-      ? await timeBatches(name, started, batch, effort)
+      ? await timeBatches(
+          name,
+          {
+            asynchronous: started.asynchronous,
+            run: (count) => started.roundTrips(count),
+            between: () => started.between?.(),
+          },
+          batch,
+          effort,
+        )
       : await timeAwaited(started, batch, effort);
   const single = emptyHistogram();
   if (started.asynchronous) await timeSingleAwaited(started, effort.singleMs, single);
@@ -66,9 +77,19 @@ export function clockNs(): number {
   return median(costs);
 }
 
-async function timeBatches(
+/** What batches are made of. */
+export interface Timed {
+  /** Whether `run` gives a promise, always, or never. */
+  readonly asynchronous: boolean;
+  run(count: number): void | Promise<void>;
+  /** Before each batch, untimed. */
+  between(): void;
+}
+
+/** Times of batches, each divided by their count, in nanoseconds. */
+export async function timeBatches(
   name: string,
-  started: RoundTrip,
+  timed: Timed,
   batch: number,
   effort: Effort,
 ): Promise<number[]> {
@@ -80,11 +101,11 @@ async function timeBatches(
     retainSamples: true,
     throws: true,
   });
-  bench.add(name, () => started.roundTrips(batch), {
-    async: started.asynchronous,
-    beforeEach: () => started.between?.(),
+  bench.add(name, () => timed.run(batch), {
+    async: timed.asynchronous,
+    beforeEach: () => timed.between(),
   });
-  const [task] = started.asynchronous ? await bench.run() : bench.runSync();
+  const [task] = timed.asynchronous ? await bench.run() : bench.runSync();
   const result = task?.result;
   if (result?.state !== 'completed' || result.latency.samples === undefined) {
     throw new Error(`${name} was not measured to its end: ${result?.state}`);

@@ -1,4 +1,5 @@
 import { nativeOrNull } from '../lib/memory/native.js';
+import type { CpuPair } from './subject.js';
 
 /** Whether threads can be pinned here: by our native module, on Linux. */
 export function canPin(): boolean {
@@ -15,4 +16,19 @@ export function pinThread(cpu: number): () => void {
   const before = module.getAffinity();
   module.setAffinity([cpu]);
   return () => module.setAffinity(before);
+}
+
+/** Measures what was started, on the near processor, and stops it. */
+export async function pinnedWhile<T>(
+  [near]: CpuPair,
+  started: { stop(): Promise<void> },
+  act: () => Promise<T>,
+): Promise<T> {
+  const unpin = pinThread(near);
+  try {
+    return await act();
+  } finally {
+    unpin();
+    await started.stop();
+  }
 }

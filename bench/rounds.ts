@@ -4,12 +4,15 @@
  * floor, and the end. A slice that did not settle is taken again, a few times.
  */
 import { Floors, type ProbeEffort } from './floors.js';
+import { type Kept, keptOf } from './latency/pace.js';
 import type { LimitProbe } from './limitPrograms.js';
 import { clockNs, type Effort, emptyHistogram, type Measurement, measure } from './measure.js';
-import { canPin, pinThread } from './pinning.js';
+import { canPin, pinnedWhile } from './pinning.js';
 import type { Progress } from './progress.js';
 import {
   type Failure,
+  makeRateRatio,
+  makeRateResult,
   makeRatio,
   makeResult,
   makeSingle,
@@ -18,14 +21,14 @@ import {
   type Result,
 } from './report.js';
 import { choose, type Enclosed } from './settle.js';
-import { summarize } from './statistics.js';
-import type { CpuPair, Limit, Subject } from './subject.js';
-import { formatTime } from './table.js';
+import { median, summarize } from './statistics.js';
+import type { CpuPair, Limit, Measurable, Subject } from './subject.js';
+import { formatRate, formatTime } from './table.js';
 
 /** What is measured. */
 export interface Agenda {
   /** In the order of the report. A module is loaded when its turn comes: one that cannot be is reported, no more. */
-  readonly subjects: readonly { readonly name: string; load(): Promise<Subject> }[];
+  readonly subjects: readonly { readonly name: string; load(): Promise<Subject | Measurable> }[];
   /** Floors to report: those of the subjects are among them. */
   readonly limits: readonly Limit[];
   /** Name of a subject that the others are compared with too, round by round. */
@@ -49,6 +52,7 @@ export interface RoundsSettings {
 }
 
 const THREADS_OF_A_FLOOR = 2;
+const PATIENCE_MS = 60_000;
 
 /** One measurement of a subject between two probes of its floor. */
 interface Slice extends Enclosed {
@@ -68,7 +72,7 @@ class Rounds {
   readonly #plan: Plan;
   readonly #floors: Floors;
   readonly #startedMs = performance.now();
-  readonly #slices = new Map<Subject, Slice[]>();
+  readonly #slices = new Map<Measurable, Slice[]>();
   readonly #failed: Failure[] = [];
   readonly #warnings: string[] = [];
 
@@ -96,7 +100,8 @@ class Rounds {
     if (cores < THREADS_OF_A_FLOOR) this.#warnings.push(crowded('a floor', THREADS_OF_A_FLOOR, cores));
     for (const { name, load } of this.#agenda.subjects) {
       try {
-        const subject = await load();
+        const loaded = await load();
+        const subject = 'start' in loaded ? roundTripsOf(loaded) : loaded;
         this.#slices.set(subject, []);
         if (subject.busyThreads > cores) this.#warnings.push(crowded(name, subject.busyThreads, cores));
       } catch (error) {
@@ -105,7 +110,7 @@ class Rounds {
     }
   }
 
-  async #takeSlice(subject: Subject, round: number): Promise<void> {
+  async #takeSlice(subject: Measurable, round: number): Promise<void> {
     const { rounds, repeats, repeatUntilMs, beginUntilMs } = this.#plan;
     const { progress } = this.#settings;
     const slices = this.#slices.get(subject) as Slice[];
@@ -113,10 +118,8 @@ class Rounds {
     try {
       for (;;) {
         progress.say(`round ${round} of ${rounds}: ${subject.name}`);
-        const before = await this.#floors.probe(subject.limit);
-        const measured = await this.#measure(subject);
-        const after = await this.#floors.probe(subject.limit);
-        const slice = { round, before, measured, after };
+        const slice = { round, ...(await this.#enclose(subject)) };
+        const { before, after } = slice;
         slices.push(slice);
         const verdict = this.#floors.judge(subject.limit, slice);
         if (!moves(subject) || verdict.kind === 'settled') return;
@@ -131,16 +134,16 @@ class Rounds {
     }
   }
 
-  async #measure(subject: Subject): Promise<Measurement> {
-    const { cpus } = this.#settings;
-    const started = await subject.start(cpus);
-    const unpin = pinThread(cpus[0]);
-    try {
-      return await measure(subject.name, started, this.#floors.batch(subject.batch), this.#plan);
-    } finally {
-      unpin();
-      await started.stop();
-    }
+  async #enclose(subject: Measurable): Promise<Omit<Slice, 'round'>> {
+    const { limit, floor } = subject;
+    const probe = (of: Limit): Promise<LimitProbe> => this.#floors.probe(of);
+    const before = await probe(limit);
+    if (floor !== undefined) await probe(floor);
+    const batch = this.#floors.batch(subject.batch);
+    const measured = await patiently(subject.measure(this.#settings.cpus, batch, this.#plan));
+    if (floor !== undefined) await probe(floor);
+    const after = await probe(limit);
+    return { before, after, measured };
   }
 
   #elapsedMs(): number {
@@ -158,21 +161,14 @@ class Rounds {
       if (moves(subject)) enclosing.set(limit, [...(enclosing.get(limit) ?? []), ...around]);
       if (unsettled) this.#warnings.push(didNotSettle(name, limit));
       const peerRatio = this.#peerRatio(subject, chosen);
+      const single = merge(chosen);
+      const pace = paceOf(subject, chosen);
+      if (pace?.held === false) this.#warnings.push(notHeld(name, pace));
       ours.push({
-        ...makeResult(
-          name,
-          this.#floors.batch(subject.batch),
-          chosen.map(({ measured }) => measured.samples),
-        ),
-        ratio: makeRatio(
-          `limit/${limit}`,
-          chosen.map(({ before, measured, after }) => ({
-            subject: summarize(measured.samples),
-            probes: [before, after],
-          })),
-        ),
+        ...this.#result(subject, chosen),
         ...(peerRatio === undefined ? {} : { peerRatio }),
-        single: makeSingle(merge(chosen), clock),
+        ...(pace === undefined ? {} : { pace }),
+        ...(single === null ? {} : { single: makeSingle(single, clock) }),
         ...(unsettled ? { unsettled } : {}),
       });
     }
@@ -180,18 +176,36 @@ class Rounds {
     return { results: [...floors, ...ours], failed: this.#failed, warnings: this.#warnings };
   }
 
-  #choose(subject: Subject, slices: readonly Slice[]): { chosen: readonly Slice[]; unsettled: boolean } {
+  #result({ name, rate, limit, floor = limit, ...subject }: Measurable, chosen: readonly Slice[]): Result {
+    const batch = this.#floors.batch(subject.batch);
+    const slices = chosen.map(({ measured }) => measured.samples);
+    const compared = chosen.map(({ before, measured, after }) => ({
+      subject: summarize(measured.samples),
+      probes: floor === limit ? [before, after] : [this.#floors.typical(floor)],
+    }));
+    if (rate === undefined) {
+      return { ...makeResult(name, batch, slices), ratio: makeRatio(`limit/${floor}`, compared) };
+    }
+    return {
+      ...makeRateResult(name, batch, slices, rate),
+      ratio: makeRateRatio(`limit/${floor}`, compared),
+    };
+  }
+
+  #choose(subject: Measurable, slices: readonly Slice[]): { chosen: readonly Slice[]; unsettled: boolean } {
     if (!moves(subject)) return { chosen: slices, unsettled: false };
     return choose(slices, this.#floors.usual(subject.limit));
   }
 
   /** Compares slices with those of the peer in the same round, or with all of them where there are none. */
-  #peerRatio(subject: Subject, slices: readonly Slice[]): Ratio | undefined {
+  #peerRatio(subject: Measurable, slices: readonly Slice[]): Ratio | undefined {
     const [peer, theirs] = [...this.#slices].find(([{ name }]) => name === this.#agenda.peer) ?? [];
     if (peer === undefined || theirs === undefined || theirs.length === 0 || peer === subject)
       return undefined;
     const of = ({ measured }: Slice) => summarize(measured.samples);
-    return makeRatio(
+    if (subject.rate?.unit !== peer.rate?.unit) return undefined;
+    const compare = subject.rate === undefined ? makeRatio : makeRateRatio;
+    return compare(
       peer.name,
       slices.map((slice) => {
         const met = theirs.filter(({ round }) => round === slice.round);
@@ -205,7 +219,7 @@ class Rounds {
  * Whether the figures of a subject move with those of its floor: what polls does with the distance between two cores.
  * What sleeps does not, so all of its slices count, unless its floor sleeps too.
  */
-function moves({ busyThreads, limit }: Subject): boolean {
+function moves({ busyThreads, limit }: Measurable): boolean {
   return busyThreads > 0 || limit === 'futex-wake';
 }
 
@@ -225,8 +239,54 @@ export function didNotSettle(name: string, limit: Limit): string {
   );
 }
 
+/** For a report: a subject cannot move as many messages as were to leave. */
+function notHeld(name: string, { wanted, achieved }: Kept): string {
+  return (
+    `${name} was not held: of ${formatRate(wanted, '/s')} there were ${formatRate(achieved, '/s')}.` +
+    ' Its times tell how long the run was, and no more'
+  );
+}
+
+/** What became of the rate that was given, by the median of the slices. */
+function paceOf({ perSecond }: Measurable, chosen: readonly Slice[]): Kept | undefined {
+  const achieved = chosen.flatMap(({ measured }) => measured.achieved ?? []);
+  if (perSecond === undefined || achieved.length === 0) return undefined;
+  return keptOf(perSecond, median(achieved));
+}
+
+/** A subject of round trips, measured as those are. */
+function roundTripsOf(subject: Subject): Measurable {
+  const { name, limit, busyThreads } = subject;
+  return {
+    name,
+    limit,
+    busyThreads,
+    batch: subject.batch,
+    async measure(cpus, batch, effort) {
+      const started = await subject.start(cpus);
+      return pinnedWhile(cpus, started, () => measure(name, started, batch, effort));
+    },
+  };
+}
+
+/** What waits for a peer that says nothing is given up. What it has started ends with the bench. */
+async function patiently<T>(measured: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const give = (): void => reject(new Error(`it did not end within ${PATIENCE_MS / 1000} s`));
+    timer = setTimeout(give, PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([measured, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function merge(slices: readonly Slice[]): Measurement['single'] {
+  const taken = slices.flatMap(({ measured }) => measured.single ?? []);
+  if (taken.length === 0) return null;
   const merged = emptyHistogram();
-  for (const { measured } of slices) merged.add(measured.single);
+  for (const single of taken) merged.add(single);
   return merged;
 }

@@ -8,7 +8,7 @@ const AGENDA: Agenda = {
     { name: 'rtt/shm', load: async () => (await import('./subjects/shm.js')).subject },
     { name: 'rtt/tcp', load: async () => (await import('./subjects/tcp.js')).subject },
     { name: 'peer/message-port', load: async () => (await import('./peers/messagePort.js')).subject },
-    { name: 'peer/net-tcp', load: async () => (await import('./peers/netTcp.js')).subject },
+    { name: 'peer/net-tcp', load: async () => (await import('./peers/net.js')).subject },
   ],
   limits: ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'],
 };

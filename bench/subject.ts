@@ -3,8 +3,35 @@
  * all of them move the same messages, are driven by the same loop and are reported in the same way.
  */
 
+import type { Effort, Measurement } from './measure.js';
+
 /** The floors; each is a program in `limits/`, which says what it is. */
-export const LIMITS = ['core-to-core', 'core-to-core-one-word', 'tcp-loopback', 'futex-wake'] as const;
+export const LIMITS = [
+  'core-to-core',
+  'core-to-core-one-word',
+  'tcp-loopback',
+  'futex-wake',
+  'ring-16',
+  'ring-64',
+  'ring-256',
+  'ring-1024',
+  'ring-16-batched',
+  'ring-64-batched',
+  'ring-256-batched',
+  'ring-1024-batched',
+  'tcp-stream-16',
+  'tcp-stream',
+  'tcp-stream-256',
+  'tcp-stream-1024',
+  'tcp-stream-4KiB',
+  'tcp-stream-64KiB',
+  'tcp-stream-1MiB',
+  'tcp-stream-4MiB',
+  'memcpy-shm/4KiB',
+  'memcpy-shm/64KiB',
+  'memcpy-shm/1MiB',
+  'memcpy-shm/4MiB',
+] as const;
 export type Limit = (typeof LIMITS)[number];
 
 /** Which processor the measuring side is to run on, and which the echo. */
@@ -27,6 +54,36 @@ export interface Subject {
    * The calling thread is pinned to the near one, by the caller, once that is done.
    */
   start(cpus: CpuPair): Promise<RoundTrip>;
+}
+
+/**
+ * What is measured in another way than by round trips, one after the other. It takes slices between probes of its floor
+ * as a {@link Subject} does.
+ */
+export interface Measurable {
+  readonly name: string;
+  /** The floor that tells of the state of the machine: slices stand between its probes. */
+  readonly limit: Limit;
+  /**
+   * What it is compared with, if that is another one: with the typical one of its probes, which are taken next to those of
+   * the former.
+   */
+  readonly floor?: Limit;
+  readonly busyThreads: number;
+  /** Messages that are timed together. */
+  readonly batch: number;
+  /** Messages that are to leave in a second, where that is given: whether it was held is reported. */
+  readonly perSecond?: number;
+  /** What is reported of its samples; left out for their times. */
+  readonly rate?: RateOf;
+  /** Takes one slice: starts both sides, measures, and leaves nothing behind. */
+  measure(cpus: CpuPair, batch: number, effort: Effort): Promise<Measurement>;
+}
+
+/** What goes one way is reported by how many messages of so many bytes go in a second, or how many bytes. */
+export interface RateOf {
+  readonly unit: '/s' | 'B/s';
+  readonly bytes: number;
 }
 
 /** A started subject. Belongs to the thread that started it. */

@@ -5,7 +5,7 @@
 import { performance } from 'node:perf_hooks';
 import { type Connection, type DurabilityLevel, type Message, Server } from '../../lib/index.js';
 import { announce, onStop } from '../child.js';
-import { Tally } from './burst.js';
+import { Tally } from '../tally.js';
 import { writtenBytes } from './fileSystem.js';
 
 /** From one visit of the event loop to the next. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { native } from '../../lib/memory/native.js';
 import { temporaryFolder } from '../cleanup.js';
-import { PAYLOAD_BYTES } from './burst.js';
+import { PAYLOAD_BYTES } from '../tally.js';
 import { type Peers, startPeers } from './peers.js';
 
 const CAPACITY_BYTES = 2 ** 20;

@@ -4,7 +4,7 @@ import { Client, type Connection, type DurabilityLevel } from '../../lib/index.j
 import { type Child, startChild } from '../child.js';
 import { temporaryFolder } from '../cleanup.js';
 import { noAnswer } from '../subjects/exchange.js';
-import { Tally } from './burst.js';
+import { Tally } from '../tally.js';
 
 const PATIENCE_MS = 60_000;
 

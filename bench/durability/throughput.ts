@@ -7,7 +7,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { DurabilityLevel } from '../../lib/index.js';
-import { PAYLOAD_BYTES } from './burst.js';
+import { PAYLOAD_BYTES } from '../tally.js';
 import { writtenBytes } from './fileSystem.js';
 import { type Peers, startPeers } from './peers.js';
 

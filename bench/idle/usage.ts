@@ -16,6 +16,25 @@ export function usage(): Usage {
   return { cpuNs: (user + system) * MICROSECOND_NS };
 }
 
+/** Time of a processor that the calling thread has had so far, in nanoseconds. */
+export function threadCpuNs(): number {
+  const ns = Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]);
+  if (!(ns > 0)) throw new Error('/proc/thread-self/schedstat does not tell how long this thread has run');
+  return ns;
+}
+
+/** Bytes of memory of this process, once what is garbage was collected. */
+export interface MemoryUse {
+  readonly residentBytes: number;
+  /** Of the heap of JavaScript. */
+  readonly heapBytes: number;
+}
+
+export function memoryUse(): MemoryUse {
+  const residentBytes = memory();
+  return { residentBytes, heapBytes: process.memoryUsage().heapUsed };
+}
+
 /** Bytes of memory that are resident, once what is garbage was collected. */
 export function memory(): number {
   setFlagsFromString('--expose-gc');

@@ -1,4 +1,4 @@
-/** The benchmark of scale: what idle connections of a server cost the one that is busy. */
+/** The benchmark of scale: what idle connections of a server cost the one that is busy, and what a second thread gains. */
 import { Floors, type ProbeEffort } from '../floors.js';
 import type { LimitProbe } from '../limitPrograms.js';
 import { clockNs, emptyHistogram } from '../measure.js';
@@ -9,6 +9,7 @@ import { choose, type Enclosed } from '../settle.js';
 import { summarize } from '../statistics.js';
 import type { Limit } from '../subject.js';
 import { formatTime } from '../table.js';
+import { type GroupsPlan, measureGroups } from './groups.js';
 import { Pair, SIDES, type Side, type Taken, type TurnEffort } from './pair.js';
 
 interface Plan extends TurnEffort, ProbeEffort {
@@ -23,6 +24,7 @@ interface Plan extends TurnEffort, ProbeEffort {
   readonly beginUntilMs: number;
   /** Idle connections. */
   readonly idle: { readonly shm: number; readonly tcp: number };
+  readonly groups: GroupsPlan;
 }
 
 const QUICK: Plan = {
@@ -37,6 +39,7 @@ const QUICK: Plan = {
   probeBatches: 300,
   probeMs: 300,
   idle: { shm: 1000, tcp: 1000 },
+  groups: { rounds: 3, turns: 3, messages: 50_000, warmUp: 2, forMs: 8000 },
 };
 const FULL: Plan = {
   rounds: 9,
@@ -50,6 +53,7 @@ const FULL: Plan = {
   probeBatches: 500,
   probeMs: 500,
   idle: { shm: 1000, tcp: 10_000 },
+  groups: { rounds: 9, turns: 4, messages: 100_000, warmUp: 4, forMs: 60_000 },
 };
 
 const BUSY_THREADS = 2;
@@ -91,7 +95,10 @@ export async function runScale(quick: boolean, settings: RoundsSettings): Promis
   } finally {
     for (const subject of subjects) await subject.stop();
   }
-  const outcomes = subjects.map((subject) => subject.outcome());
+  const outcomes = [
+    ...subjects.map((subject) => subject.outcome()),
+    await measureGroups(plan.groups, settings),
+  ];
   const crowds = cores < BUSY_THREADS ? [crowded('a busy connection', BUSY_THREADS, cores)] : [];
   return {
     results: outcomes.flatMap(({ results }) => results),

@@ -34,7 +34,7 @@ const PATIENCE_MS = 10_000;
 export function drivenSubject(name: string, transport: Transport, way: Way): Subject {
   return {
     name,
-    limit: way === 'yield' ? 'core-to-core' : 'futex-wake',
+    limit: way !== 'yield' ? 'futex-wake' : transport === 'tcp' ? 'tcp-loopback' : 'core-to-core',
     busyThreads: way === 'yield' ? 2 : 0,
     batch: BATCH[way],
     async start([, far]) {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseArguments } from '../../bench/arguments.js';
+import { BENCHMARKS, parseArguments } from '../../bench/arguments.js';
 
 const misuse = (...words: string[]): string => {
   const request = parseArguments(words);
@@ -14,24 +14,50 @@ describe('arguments of the bench', () => {
       benchmark: 'rtt',
       quick: false,
       json: undefined,
+      html: undefined,
       directory: undefined,
     });
   });
 
   it('have options before or after it', () => {
-    const expected = { kind: 'run', benchmark: 'rtt', quick: true, json: 'out.json', directory: undefined };
+    const expected = {
+      kind: 'run',
+      benchmark: 'rtt',
+      quick: true,
+      json: 'out.json',
+      html: undefined,
+      directory: undefined,
+    };
     expect(parseArguments(['rtt', '--quick', '--json', 'out.json'])).to.deep.equal(expected);
     expect(parseArguments(['--json=out.json', '--quick', 'rtt'])).to.deep.equal(expected);
   });
 
+  it('ask for all benchmarks where they name none', () => {
+    expect(parseArguments(['--quick'])).to.include({ kind: 'run', benchmark: 'all', quick: true });
+  });
+
   it('name any of those that there are', () => {
-    for (const benchmark of ['rtt', 'waiting', 'scale', 'durability']) {
+    for (const benchmark of BENCHMARKS) {
       expect(parseArguments([benchmark])).to.include({ kind: 'run', benchmark });
     }
   });
 
+  it('name none where all are meant', () => {
+    expect(parseArguments([])).to.include({ kind: 'run', benchmark: 'all', quick: false });
+    expect(parseArguments(['--quick', '--directory', '/srv'])).to.include({
+      benchmark: 'all',
+      quick: true,
+      directory: '/srv',
+    });
+  });
+
   it('send the JSON to standard output with a dash', () => {
     expect(parseArguments(['rtt', '--json', '-'])).to.include({ json: '-' });
+  });
+
+  it('name a file for the page', () => {
+    expect(parseArguments(['rtt', '--html', 'out.html'])).to.include({ html: 'out.html', json: undefined });
+    expect(misuse('rtt', '--html', '')).to.match(/--html needs/);
   });
 
   it('name the folder on whose disk durability is measured', () => {
@@ -40,8 +66,30 @@ describe('arguments of the bench', () => {
       benchmark: 'durability',
       quick: false,
       json: undefined,
+      html: undefined,
       directory: '/srv',
     });
+  });
+
+  it('name one report to compare, or two', () => {
+    const expected = { kind: 'compare', base: 'a.json', now: undefined, json: undefined, html: undefined };
+    expect(parseArguments(['compare', 'a.json'])).to.deep.equal(expected);
+    expect(parseArguments(['compare', 'a.json', 'b.json'])).to.deep.equal({ ...expected, now: 'b.json' });
+    expect(parseArguments(['compare', 'a.json', '--json', 'c.json', '--html', 'c.html'])).to.deep.equal({
+      ...expected,
+      json: 'c.json',
+      html: 'c.html',
+    });
+  });
+
+  it('of a comparison are refused with the reason', () => {
+    expect(misuse('compare')).to.match(/compare what\?/);
+    expect(misuse('compare', 'a', 'b', 'c')).to.match(/two reports at the most.*'c'/);
+    expect(misuse('compare', 'a', '--quick')).to.match(/no --quick/);
+    expect(misuse('compare', 'a', '--directory', '/srv')).to.match(/no --directory/);
+    expect(misuse('compare', 'a', 'b', '--json', 'c')).to.match(/nothing to write/);
+    expect(misuse('compare', 'a', '--json', '-')).to.match(/--json needs/);
+    expect(misuse('compare', 'a', '--html', '')).to.match(/--html needs/);
   });
 
   it('ask for help, with or without a benchmark', () => {
@@ -50,7 +98,6 @@ describe('arguments of the bench', () => {
   });
 
   it('are refused with the reason when they cannot be understood', () => {
-    expect(misuse()).to.match(/which benchmark\?.*rtt/);
     expect(misuse('fly')).to.match(/no benchmark 'fly'.*rtt/);
     expect(misuse('rtt', 'again')).to.match(/one benchmark at a time.*again/);
     expect(misuse('rtt', '--fast')).to.match(/--fast/);

@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { PAYLOAD_BYTES, Tally } from '../../bench/durability/burst.js';
 import { diskOf, mountOf } from '../../bench/durability/fileSystem.js';
 import { measureFlush } from '../../bench/durability/flush.js';
 import { measureThroughput } from '../../bench/durability/throughput.js';
+import { PAYLOAD_BYTES, Tally } from '../../bench/tally.js';
 import { RingChannel } from '../../lib/index.js';
 
 const MOUNTS = [

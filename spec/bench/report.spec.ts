@@ -1,7 +1,17 @@
 import { expect } from 'chai';
 import { emptyHistogram } from '../../bench/measure.js';
-import { makeRate, makeRatio, makeResult, makeSingle, type Report } from '../../bench/report.js';
-import { formatReport, formatTime } from '../../bench/table.js';
+import {
+  formatJson,
+  makeRate,
+  makeRateRatio,
+  makeRateResult,
+  makeRatio,
+  makeResult,
+  makeSingle,
+  type Report,
+} from '../../bench/report.js';
+import { formatRate, formatReport, formatTime } from '../../bench/table.js';
+import { timed } from './results.js';
 
 const report: Report = {
   environment: {
@@ -46,6 +56,15 @@ describe('report of the bench', () => {
       batch: 1000,
       samples: 3,
       slices: 2,
+      medians: [200, 220.1],
+      distribution: [
+        [0, 200],
+        [20, 200],
+        [37.5, 220.1],
+        [50, 220.1],
+        [60, 220.1],
+        [100, 240],
+      ],
     });
   });
 
@@ -62,13 +81,21 @@ describe('report of the bench', () => {
       to: 'limit/core-to-core',
       mean: 2,
       p50: 1,
+      slices: [1, 4.5, 0.75],
     });
   });
 
   it('summarizes single round trips, and states the cost of the clock', () => {
     const histogram = emptyHistogram();
     for (let ns = 1; ns <= 1000; ns++) histogram.recordValue(ns);
-    expect(makeSingle(histogram, 33.33)).to.deep.equal({
+    const { distribution, ...summary } = makeSingle(histogram, 33.33);
+    expect(distribution).to.deep.include.members([
+      [0, 1],
+      [50, 500],
+      [99, 990],
+      [100, 1000],
+    ]);
+    expect(summary).to.deep.equal({
       n: 1000,
       clock: 33.3,
       mean: 500.5,
@@ -89,8 +116,43 @@ describe('report of the bench', () => {
     });
   });
 
-  it('survives JSON', () => {
-    expect(JSON.parse(JSON.stringify(report))).to.deep.equal(report);
+  it('states rates, of which the mean is that of all messages in the time of all', () => {
+    const rate = { unit: '/s', bytes: 64 } as const;
+    expect(makeRateResult('throughput/shm/64', 1000, [[100, 100], [400]], rate)).to.deep.include({
+      unit: '/s',
+      n: 3000,
+      mean: 5_000_000,
+      p50: 10_000_000,
+      max: 10_000_000,
+      medians: [10_000_000, 2_500_000],
+      rate: {
+        messagesPerSecond: 10_000_000,
+        slowest: 2_500_000,
+        fastest: 10_000_000,
+        bytesPerSecond: 640_000_000,
+      },
+    });
+    const bulk = makeRateResult('bandwidth/shm/4KiB', 10, [[1000]], { unit: 'B/s', bytes: 4096 });
+    expect(bulk).to.deep.include({ unit: 'B/s', p50: 4_096_000_000 });
+  });
+
+  it('compares rates by the times that they are made of: half as fast is one half', () => {
+    const probes = [
+      { mean: 50, p50: 48 },
+      { mean: 50, p50: 48 },
+    ];
+    expect(makeRateRatio('limit/ring-64', [{ subject: { mean: 100, p50: 96 }, probes }])).to.include({
+      to: 'limit/ring-64',
+      mean: 0.5,
+      p50: 0.5,
+    });
+  });
+
+  it('survives JSON, in which a list of numbers takes one line', () => {
+    const json = formatJson(report);
+    expect(JSON.parse(json)).to.deep.equal(report);
+    expect(json).to.match(/^ +"medians": \[200, 220\],$/m);
+    expect(json).to.match(/^ +\[100, 120\]$/m);
   });
 
   it('prints every result, what failed, and the warnings', () => {
@@ -150,6 +212,48 @@ describe('report of the bench', () => {
     expect(text).to.match(/waiting\/idle-1000\/memory +30\.0 KiB +30\.0 KiB +30\.0 KiB +1\n/);
   });
 
+  it('prints rates beside the share of their floors, and large messages by their bytes', () => {
+    const results = [
+      {
+        ...makeRateResult('throughput/shm/64', 1000, [[50]], { unit: '/s', bytes: 64 }),
+        ratio: { to: 'limit/ring-64', mean: 0.5, p50: 0.52 },
+      },
+      makeRateResult('throughput/slow/64', 10, [[20_000]], { unit: '/s', bytes: 64 }),
+    ];
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'throughput' },
+      results,
+    });
+    expect(text).to.match(/throughput\/shm\/64 +20\.00 M\/s .* 1\.28 GB\/s +0\.52 +1,000\n/);
+    expect(text).to.match(/throughput\/slow\/64 +50\.0 k\/s /);
+    const bulk = makeRateResult('bandwidth/shm/1MiB', 10, [[500_000]], { unit: 'B/s', bytes: 2 ** 20 });
+    const bandwidth = { ...report.environment, benchmark: 'bandwidth' as const };
+    expect(formatReport({ ...report, environment: bandwidth, results: [bulk] })).to.match(
+      /bandwidth\/shm\/1MiB +2\.10 GB\/s/,
+    );
+  });
+
+  it('prints messages at a fixed rate by what single ones took, and memory in a unit that keeps it short', () => {
+    const of = (benchmark: 'latency' | 'memory', results: Report['results']): string =>
+      formatReport({ ...report, environment: { ...report.environment, benchmark }, results });
+    const paced = {
+      ...makeResult('latency/shm/1M', 1, [[300, 400, 90_000]]),
+      ratio: { to: 'limit/core-to-core', mean: 3, p50: 2.5 },
+    };
+    expect(of('latency', [paced])).to.match(/latency\/shm\/1M .* 400 ns +90\.0 µs .* 2\.50 +3\n/);
+    const kept = { ...paced, pace: { wanted: 1e6, achieved: 990_000, held: true } };
+    expect(of('latency', [kept])).to.match(/latency\/shm\/1M +\d.* 2\.50 +990\.0 k\/s +3\n/);
+    const missed = { ...paced, pace: { wanted: 1e6, achieved: 620_000, held: false } };
+    expect(of('latency', [missed])).to.match(/latency\/shm\/1M \(not held\) .* 620\.0 k\/s +3\n/);
+    const memory = of('memory', [
+      makeResult('memory/shm/growth', 1, [[-2048]], 'B'),
+      makeResult('memory/client', 1, [[60 * 2 ** 20]], 'B'),
+    ]);
+    expect(memory).to.match(/memory\/shm\/growth +-2\.0 KiB/);
+    expect(memory).to.match(/memory\/client +60\.0 MiB/);
+  });
+
   it('compares a connection beside idle ones with one that is alone', () => {
     const text = formatReport({
       ...report,
@@ -164,6 +268,41 @@ describe('report of the bench', () => {
     });
     expect(text).to.match(/mean\/alone +p50\/alone/);
     expect(text).to.match(/scale\/tcp\/idle-10000 .* 1\.40 +1\.30 +1\.08 +1\.02 +100\n/);
+  });
+
+  it('compares two threads of groups with one, also by what they do in a second of a processor', () => {
+    const rate = { unit: '/s', bytes: 64 } as const;
+    const groups = { shares: [0.91, 0.875], messagesPerCpuSecond: 249_000, clientsShare: 0.05 };
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'scale' },
+      results: [
+        timed('scale/tcp/alone', 100),
+        {
+          ...makeRateResult('scale/groups-2', 1000, [[2500]], rate),
+          oneGroupRatio: { to: 'scale/groups-1', mean: 1.7, p50: 1.83 },
+          groups: { ...groups, perCpuRatio: { to: 'scale/groups-1', mean: 1, p50: 0.98 } },
+        },
+      ],
+    });
+    expect(text).to.match(/^scale\/tcp\/alone +103 ns/m);
+    expect(text).to.match(
+      /^scale\/groups-2 +400\.0 k\/s .* 1\.83 +249\.0 k\/s +0\.98 +91 %, 88 % +5 % +1,000$/m,
+    );
+    expect(text.match(/scale\/groups-2/g)).to.have.length(1);
+  });
+
+  it('prints rates in a unit that keeps them short', () => {
+    expect([12_340, 999_900, 12_340_000].map((rate) => formatRate(rate, '/s'))).to.deep.equal([
+      '12.3 k/s',
+      '999.9 k/s',
+      '12.34 M/s',
+    ]);
+    expect([1_250_000, 99_940_000, 2.1e9].map((rate) => formatRate(rate, 'B/s'))).to.deep.equal([
+      '1.3 MB/s',
+      '99.9 MB/s',
+      '2.10 GB/s',
+    ]);
   });
 
   it('prints times in a unit that keeps them short', () => {
