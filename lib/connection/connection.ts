@@ -1,13 +1,17 @@
 import { checkOptions } from '../options.js';
 import type { Message } from '../ring/message.js';
 import type { Transport } from '../session/loginMessages.js';
-import { isMoved, isNoticed } from '../session/notices.js';
+import { isMoved as isMovedThere, isNoticed as isNoticedThere } from '../session/notices.js';
 import type { ReplicationState } from '../session/replication.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
 import { type ConnectionState, Side, type SideHandlers } from './side.js';
+
+// Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).
+const isMoved = isMovedThere;
+const isNoticed = isNoticedThere;
 
 /** Most messages that one connection delivers before the others have their turn. */
 export const MESSAGES_PER_POLL = 64;
@@ -47,7 +51,7 @@ export class Connection {
   userData: unknown = undefined;
   /** @internal What keeps it up. */
   readonly side: Side<Connection>;
-  readonly #ends: Ends;
+  private readonly _ends: Ends;
 
   /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
   constructor(
@@ -62,7 +66,7 @@ export class Connection {
     this.localName = role === 'client' ? client : server;
     this.remoteName = role === 'client' ? server : client;
     this.side = new Side<Connection>(this, open, transport, onClosed, replicated);
-    this.#ends = this.side.ends;
+    this._ends = this.side.ends;
   }
 
   /**
@@ -72,7 +76,7 @@ export class Connection {
    * ERR_FENCED, as all calls do, when another process has taken over this side because this one was silent.
    */
   alloc(sizeBytes: number): Message | null {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     // What is claimed in a file that the session has left is published there: so it is looked at first.
     if (isMoved(ends.notices) && !ends.followToClaim()) return null;
@@ -88,17 +92,17 @@ export class Connection {
    * the clearing of what is given back. Throws ERR_NO_MESSAGE without one, a RangeError for what is longer.
    */
   truncate(sizeBytes: number): void {
-    this.#throwIfClosed();
-    this.#ends.producer.truncate(sizeBytes);
+    this._throwIfClosed();
+    this._ends.producer.truncate(sizeBytes);
   }
 
   /** Sends the allocated message, and those of `pushMore` with it. Throws ERR_NO_MESSAGE without one. */
   push(): void {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     ends.producer.push();
     if (isNoticed(ends.notices, ends.peerParked)) ends.published();
-    this.side.pump?.pushed();
+    if (ends.pump !== null) ends.pump.pushed();
   }
 
   /**
@@ -106,7 +110,7 @@ export class Connection {
    * or `publish`, at once or, if this process dies before, not at all.
    */
   pushMore(): void {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     ends.producer.pushMore();
     if (isMoved(ends.notices)) ends.followOrThrow();
@@ -114,11 +118,11 @@ export class Connection {
 
   /** Sends what `pushMore` has gathered: for when `alloc` finds no room for the last message of a batch. */
   publish(): void {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     ends.producer.publish();
     ends.published();
-    this.side.pump?.pushed();
+    if (ends.pump !== null) ends.pump.pushed();
   }
 
   /**
@@ -126,11 +130,11 @@ export class Connection {
    * ERR_PROTOCOL when the peer wrote what cannot be a message.
    */
   front(): Message | null {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     try {
       const message = ends.consumer.front();
-      return isNoticed(ends.notices, ends.peerParked) ? ends.found(message) : message;
+      return isMoved(ends.notices) ? ends.frontThere() : message;
     } catch (error) {
       throw ends.noticed(error);
     }
@@ -138,11 +142,11 @@ export class Connection {
 
   /** Done with the message that `front` gave, or that a handler got. Throws ERR_NO_MESSAGE without one. */
   pop(): void {
-    const ends = this.#ends;
+    const ends = this._ends;
     if (ends.closed) throw this.side.closedError();
     ends.consumer.pop();
-    if (isNoticed(ends.notices, ends.peerParked)) ends.popped();
-    this.side.pump?.popped();
+    if (isMoved(ends.notices)) ends.popped();
+    if (ends.pump !== null) ends.pump.popped();
   }
 
   /** Sends bytes, or text as UTF-8: `alloc`, copy and `push` in one. False when the queue is full. */
@@ -155,7 +159,7 @@ export class Connection {
       else message.set(data);
     } catch (error) {
       // Nobody else could push it, and writers wait while it is allocated.
-      this.#ends.producer.forget();
+      this._ends.producer.forget();
       throw error;
     }
     this.push();
@@ -170,7 +174,7 @@ export class Connection {
    * until it or the connection is closed. Throws ERR_CAPACITY, ERR_OPTION, ERR_CLOSED.
    */
   writer(options: WriterOptions = {}): WriterHandle {
-    this.#throwIfClosed();
+    this._throwIfClosed();
     checkOptions(options);
     return this.side.writer(options);
   }
@@ -182,7 +186,7 @@ export class Connection {
    * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
    */
   async flush(): Promise<void> {
-    this.#throwIfClosed();
+    this._throwIfClosed();
     await this.side.flush();
   }
 
@@ -196,17 +200,17 @@ export class Connection {
 
   /** Messages pushed since the session began, by this process and by those before it. */
   get pushed(): number {
-    return this.#ends.producer.pushed;
+    return this._ends.producer.pushed;
   }
 
   /** Messages popped since the session began. */
   get popped(): number {
-    return this.#ends.consumer.popped;
+    return this._ends.consumer.popped;
   }
 
   /** Largest message that can be sent, in bytes. */
   get maxMessageBytes(): number {
-    return this.#ends.maxMessageBytes;
+    return this._ends.maxMessageBytes;
   }
 
   get state(): ConnectionState {
@@ -236,7 +240,7 @@ export class Connection {
    * other side has done the same. Throws ERR_FILE when the file cannot be renamed, ERR_CLOSED.
    */
   resetSession(): string | null {
-    this.#throwIfClosed();
+    this._throwIfClosed();
     return this.side.resetSession();
   }
 
@@ -246,11 +250,11 @@ export class Connection {
    * thread has ended (another thread may open it again).
    */
   poll(handlers: ConnectionHandlers): void {
-    this.#throwIfClosed();
+    this._throwIfClosed();
     this.side.poll(handlers, MESSAGES_PER_POLL);
   }
 
-  #throwIfClosed(): void {
-    if (this.#ends.closed) throw this.side.closedError();
+  private _throwIfClosed(): void {
+    if (this._ends.closed) throw this.side.closedError();
   }
 }

@@ -1,4 +1,5 @@
 import { TcpshmError } from '../errors.js';
+import { barrier } from '../memory/order.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { Message } from '../ring/message.js';
 import { RingProducer } from '../ring/producer.js';
@@ -10,6 +11,7 @@ import { readSideState, type SideState } from '../session/state.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { Pursuit } from '../store/pursuit.js';
 import { Rouser } from '../wire/rouser.js';
+import type { WireLink } from '../wire/wireLink.js';
 
 /** How long a call that has published or popped waits at most while the session is moved to a fresh file. */
 const MOVING_MS = 100;
@@ -34,6 +36,8 @@ export class Ends {
   violation: TcpshmError | null = null;
   /** Why this process can no longer use the session, where a poll has noticed it: that tells it, and closes the side. */
   fence: TcpshmError | null = null;
+  /** The link, if it moves what is in the rings: to be told of each push and pop. */
+  pump: WireLink | null = null;
   readonly #pursuit: Pursuit;
   readonly #shut: () => void;
   #rouser: Rouser;
@@ -49,6 +53,7 @@ export class Ends {
     this.#pursuit = new Pursuit(open, this.producer, this.consumer);
     this.#shut = shut;
     this.#rouser = new Rouser(segment.parking[otherRole(role)]);
+    this.consumer.onReclaimed = this.#reclaimed;
     segment.parking[role].leave();
   }
 
@@ -103,23 +108,20 @@ export class Ends {
   }
 
   /**
-   * The same for a pop, which is in the copy, or is repeated there. Or, when this side is fenced, the message comes again
+   * A message was popped, and the session has moved: the pop is in the copy, or is repeated there. Or, when this side is fenced, the message comes again
    * to its successor, and this throws before anybody can answer it.
    */
   popped(): void {
-    if (isMoved(this.notices)) this.#followNow();
-    this.#rouser.reclaimed(this.consumer);
+    this.#followNow();
   }
 
   /**
-   * A message was found, or none, and there is something to notice: gives the one that counts. Called behind the look
-   * into the ring: what a fenced peer has pushed into a file that the session has left does not count, and what was
-   * pushed before is in the copy.
+   * A message was found, or none, and the session has moved: gives the one that counts. Called behind the look into the
+   * ring: what a fenced peer has pushed into a file that the session has left does not count, and what was pushed before
+   * is in the copy.
    */
-  found(message: Message | null): Message | null {
-    if (isMoved(this.notices)) return this.followOrThrow() ? this.consumer.front() : null;
-    this.#rouser.reclaimed(this.consumer);
-    return message;
+  frontThere(): Message | null {
+    return this.followOrThrow() ? this.consumer.front() : null;
   }
 
   /** What the rings threw: if it is the peer's fault, it is known as that from here on. */
@@ -128,12 +130,16 @@ export class Ends {
     return error;
   }
 
-  /** From here on the peer rings `bell` when it has published something or handed space back. */
-  park(bell: Bell): void {
+  /**
+   * From here on the peer rings `bell` when it has published something or handed space back. False where that cannot be
+   * relied on (parking.ts).
+   */
+  park(bell: Bell): boolean {
     const { segment, role } = this.open;
     const place = segment.parking[role];
     place.hang(bell);
     place.park();
+    return barrier();
   }
 
   /** Whether there is something to be awake for, seen after `park`: messages count with `delivers`. */
@@ -161,6 +167,9 @@ export class Ends {
     return this.#rouser.end();
   }
 
+  /** Space was handed back, for which the peer may sleep. */
+  readonly #reclaimed = (): void => this.#rouser.reclaimed(this.consumer);
+
   /**
    * After a message was published or popped: that must not be lost if this process dies at once, so the move is waited
    * for, if it takes no longer than a move of a usual queue.
@@ -184,6 +193,7 @@ export class Ends {
         this.#rouser = new Rouser(segment.parking[otherRole(role)]);
         segment.parking[role].leave();
       }
+      this.consumer.onReclaimed = this.#reclaimed;
     }
   }
 }

@@ -40,8 +40,6 @@ export interface SideUser extends Outlet {
  */
 export class Side<C extends SideUser> {
   readonly ends: Ends;
-  /** The link, if it moves the rings. */
-  pump: WireLink | null = null;
   /** What the peer sent along with the last login. */
   loginData: Uint8Array = new Uint8Array(0);
   /** Whether it keeps the process alive while `run` sleeps. */
@@ -137,8 +135,8 @@ export class Side<C extends SideUser> {
     loginData: Uint8Array,
   ): void {
     const copies = this.#copies as Copies;
-    this.pump = new WireLink(wire, reader, options, copies.begin(peer), copies.outgoing);
-    this.attach(this.pump, loginData);
+    this.ends.pump = new WireLink(wire, reader, options, copies.begin(peer), copies.outgoing);
+    this.attach(this.ends.pump, loginData);
   }
 
   /** The link of another thread's connection, over its wire: goes on there, whatever was in the middle. */
@@ -153,8 +151,8 @@ export class Side<C extends SideUser> {
       return;
     }
     const copies = this.#copies as Copies;
-    this.pump = resumeLink(wire, state, options, copies.resume(state.replication), copies.outgoing);
-    this.attach(this.pump, loginData);
+    this.ends.pump = resumeLink(wire, state, options, copies.resume(state.replication), copies.outgoing);
+    this.attach(this.ends.pump, loginData);
   }
 
   /**
@@ -245,7 +243,7 @@ export class Side<C extends SideUser> {
 
   /** Whether something moved since this was last asked. */
   takeMoved(): boolean {
-    const moved = this.#moved || (this.pump?.received ?? false);
+    const moved = this.#moved || (this.ends.pump?.received ?? false);
     this.#moved = false;
     return moved;
   }
@@ -297,7 +295,7 @@ export class Side<C extends SideUser> {
     const { reason, error } = this.#whyEnded();
     this.#link?.close();
     this.#link = null;
-    this.pump = null;
+    this.ends.pump = null;
     ends.violation = null;
     left();
     try {
@@ -313,7 +311,7 @@ export class Side<C extends SideUser> {
   /** What to call when a push or a pop needs a poll to go out, while nobody polls. */
   set onStir(call: (() => void) | null) {
     this.#onStir = call;
-    if (this.pump !== null) this.pump.onStir = call;
+    if (this.ends.pump !== null) this.ends.pump.onStir = call;
   }
 
   /** The socket of the link, if it has one. */
@@ -323,12 +321,12 @@ export class Side<C extends SideUser> {
 
   /** Whether something is to be sent that the socket did not take yet. */
   get sending(): boolean {
-    return this.pump?.sending ?? false;
+    return this.ends.pump?.sending ?? false;
   }
 
   /** Whether some more polls are needed before it may sleep: to acknowledge what was popped. */
   get owes(): boolean {
-    return this.pump?.owes ?? false;
+    return this.ends.pump?.owes ?? false;
   }
 
   /** Whether there is something to do that no bell and no socket will tell of. */
@@ -351,16 +349,17 @@ export class Side<C extends SideUser> {
 
   /**
    * Goes to sleep: from here on the peer that shares memory with it rings `bell` when it has published something or
-   * handed space back. False when there is something already: then it stays awake. Without `delivers` its user looks
-   * for messages when he likes.
+   * handed space back. It stays awake when there is something already ('stirring'), or when bells cannot be relied on
+   * ('restless'). Without `delivers` its user looks for messages when he likes.
    */
-  park(bell: Bell, delivers: boolean): boolean {
+  park(bell: Bell, delivers: boolean): 'parked' | 'stirring' | 'restless' {
     const shared = this.#transport !== 'tcp';
-    if (shared) this.ends.park(bell);
+    const relied = !shared || this.ends.park(bell);
     this.#writers?.park(bell);
-    if (!(shared && this.ends.stirs(delivers)) && this.#writers?.waiting !== true) return true;
+    const stirring = (shared && this.ends.stirs(delivers)) || this.#writers?.waiting === true;
+    if (relied && !stirring) return 'parked';
     this.unpark();
-    return false;
+    return stirring ? 'stirring' : 'restless';
   }
 
   /** Awake again. */
@@ -460,7 +459,7 @@ export class Side<C extends SideUser> {
     if (linkGoes === 'close') this.#link?.close();
     else if (linkGoes === 'abandon') this.#link?.abandon();
     this.#link = null;
-    this.pump = null;
+    this.ends.pump = null;
     this.#writers?.close(false);
     this.#writers = null;
     const tellPeer = this.ends.end();

@@ -202,6 +202,16 @@ export interface Native {
    */
   membarrier(): void;
   /**
+   * Has `barrier` pass through the threads of this process too, from here on (membarrier(2),
+   * MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED). False where the system does not have it. Twice is harmless.
+   */
+  registerBarrier(): boolean;
+  /**
+   * The same as `membarrier` in all processes that have registered, by interrupting the processors they run on: under a
+   * microsecond. False where the system does not have it.
+   */
+  barrier(): boolean;
+  /**
    * Arranges that, when this thread's environment ends by whatever way but the death of the process (return,
    * exit, terminate), `words[index]` is atomically set from `from` to `to` if it holds `from`. Keeps the memory
    * alive until then, unless `close()` unmaps it. Returns a function that cancels it. `process.exit()` in the main

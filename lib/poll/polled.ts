@@ -70,7 +70,8 @@ export class Polled implements Sleeper {
     if (connection.side.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      if (!connection.side.park(bell, delivers)) return 'stirring';
+      const parked = connection.side.park(bell, delivers);
+      if (parked !== 'parked') return parked;
     }
     this.#onStir(() => {
       this.stir();

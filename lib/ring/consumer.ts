@@ -1,13 +1,17 @@
 import { TcpshmError } from '../errors.js';
+import { observe as observeWord, publish as publishWord } from '../memory/order.js';
 import { advance, distance, shown } from '../memory/wrap.js';
 import {
+  alignedLength,
   COMMIT_POSITION,
-  COMMIT_SEQUENCE,
+  COMMIT_TOGGLE,
   CONSUMED,
   HEADER_BYTES,
+  MAX_TYPE,
   PADDING_KIND,
   RECLAIMED,
   RECORDS,
+  sequenceOf,
   WAITING,
 } from './layout.js';
 import type { RingMemory } from './memory.js';
@@ -22,8 +26,17 @@ import { readCommit } from './recovery.js';
  */
 const RECLAIM_BYTES = 16384;
 
-/** Whether the processor itself keeps the order of plain stores, as x86 does. */
-const STORES_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
+// Copied for the hot paths: an imported binding is loaded and checked at each use (README.md).
+const FIRST_RECORD = RECORDS;
+const HEADER = HEADER_BYTES;
+const TYPES = MAX_TYPE;
+const CONSUMED_WORD = CONSUMED;
+const WAITING_WORD = WAITING;
+const TOGGLE = COMMIT_TOGGLE;
+const aligned = alignedLength;
+const sequenceAt = sequenceOf;
+const observe = observeWord;
+const publish = publishWord;
 
 /**
  * The reading end of a ring: `front` gives the oldest message, `pop` is done with it. One consumer per ring, in
@@ -31,65 +44,72 @@ const STORES_IN_ORDER = process.arch === 'x64' || process.arch === 'ia32';
  */
 export class RingConsumer {
   readonly message: Message;
-  readonly #memory: RingMemory;
-  readonly #words: Int32Array;
-  readonly #sequences: Float64Array;
-  readonly #mask: number;
-  readonly #reclaimBytes: number;
+  /** What to call when space was handed back. */
+  onReclaimed: (() => void) | null = null;
+  private readonly _memory: RingMemory;
+  private readonly _words: Int32Array;
+  private readonly _sequences: Float64Array;
+  private readonly _mask: number;
+  /** Bytes of the largest record, padding before it left out, and where records end in the memory. */
+  private readonly _largest: number;
+  private readonly _end: number;
+  private readonly _reclaimBytes: number;
   /** Where the next record starts: the position up to which all was popped. */
-  #position: number;
-  #reclaimed: number;
-  #popped: number;
-  /** Which of the two commits the next pop writes: the one that does not hold the current state. */
-  #slot: 0 | 1;
+  private _position: number;
+  private _reclaimed: number;
+  private _popped: number;
+  /** Which of the two commits the next pop writes: the one that does not hold the current state, by its position. */
+  private _commitAt: number;
   /** Bytes of the record that `front` gave, 0 when there is none. */
-  #length = 0;
+  private _length = 0;
 
   constructor(memory: RingMemory) {
     const commit = readCommit(memory);
-    this.#memory = memory;
-    this.#words = memory.words;
-    this.#sequences = memory.sequences;
-    this.#mask = memory.mask;
-    this.#reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity / 8);
-    this.#position = commit.position;
-    this.#reclaimed = commit.reclaimed;
-    this.#popped = commit.popped;
-    this.#slot = commit.slot === 0 ? 1 : 0;
+    this._memory = memory;
+    this._words = memory.words;
+    this._sequences = memory.sequences;
+    this._mask = memory.mask;
+    this._largest = memory.maxMessageBytes + HEADER;
+    this._end = FIRST_RECORD + memory.capacity;
+    this._reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity / 8);
+    this._position = commit.position;
+    this._reclaimed = commit.reclaimed;
+    this._popped = commit.popped;
+    this._commitAt = COMMIT_POSITION[commit.slot] ^ TOGGLE;
     this.message = new Message(memory);
     this.reclaim();
   }
 
   /** Messages popped since the session began. Survives the death of the process exactly. */
   get popped(): number {
-    return this.#popped;
+    return this._popped;
   }
 
   /** Position up to which everything was popped. */
   get position(): number {
-    return this.#position;
+    return this._position;
   }
 
   /** Whether there is a message that `front` has not given yet. */
   get unseen(): boolean {
     return (
-      this.#length === 0 && Atomics.load(this.#words, (RECORDS + (this.#position & this.#mask)) >> 2) !== 0
+      this._length === 0 && Atomics.load(this._words, (RECORDS + (this._position & this._mask)) >> 2) !== 0
     );
   }
 
   /** Position up to which space was handed back to the producer. */
   get handedBack(): number {
-    return this.#reclaimed;
+    return this._reclaimed;
   }
 
   /** Whether the producer has asked for space since it last found none. */
   get asked(): boolean {
-    return Atomics.load(this.#words, WAITING) !== 0;
+    return Atomics.load(this._words, WAITING) !== 0;
   }
 
   /** Whether `front` has given a message that was not popped yet. */
   get held(): boolean {
-    return this.#length !== 0;
+    return this._length !== 0;
   }
 
   /**
@@ -97,36 +117,60 @@ export class RingConsumer {
    * producer wrote what cannot be a record.
    */
   front(): Message | null {
-    if (this.#length !== 0) return this.message;
+    if (this._length !== 0) return this.message;
+    const at = FIRST_RECORD + (this._position & this._mask);
+    const words = this._words;
+    // OBSERVE the publication by RingProducer.push(): what it wrote before this word is visible from here on.
+    const size = observe(words, at >> 2);
+    const kind = words[(at >> 2) + 1] as number;
+    const length = aligned(size);
+    // A message as they are, most of the time; all else, and what cannot be one, takes the long way.
+    if (size < HEADER || size > this._largest || at + length > this._end || (kind - 1) >>> 0 >= TYPES) {
+      return this._find();
+    }
+    this._length = length;
+    return this.message.wrap(at + HEADER, size - HEADER, kind);
+  }
+
+  private _find(): Message | null {
     for (;;) {
-      const position = this.#position;
-      const start = RECORDS + (position & this.#mask);
-      // OBSERVE the publication by RingProducer.push(): what it wrote before this word is visible from here on.
-      const size = Atomics.load(this.#words, start >> 2);
+      const position = this._position;
+      const start = RECORDS + (position & this._mask);
+      // OBSERVE, as `front` does; and an atomic access is one that no compiler may take out of a loop of polls.
+      const size = Atomics.load(this._words, start >> 2);
       if (size === 0) {
-        if (this.#reclaimed !== position) this.reclaim();
+        if (this._reclaimed !== position) this.reclaim();
         return null;
       }
-      const kind = this.#words[(start >> 2) + 1] as number;
-      const length = recordLength(this.#memory, position, size, kind);
-      if (length === 0) throw badRecord(this.#memory, position, size, kind);
+      const kind = this._words[(start >> 2) + 1] as number;
+      const length = recordLength(this._memory, position, size, kind);
+      if (length === 0) throw badRecord(this._memory, position, size, kind);
       if (kind !== PADDING_KIND) {
-        this.#length = length;
+        this._length = length;
         return this.message.wrap(start + HEADER_BYTES, size - HEADER_BYTES, kind);
       }
-      this.#commit(advance(position, length), this.#popped);
+      this._commit(advance(position, length), this._popped);
     }
   }
 
   /** Done with the message that `front` gave: it will not come again. Throws ERR_NO_MESSAGE when there is none. */
   pop(): void {
-    if (this.#length === 0)
-      throw new TcpshmError('ERR_NO_MESSAGE', 'pop() needs a message: front() gave none');
-    this.#commit(advance(this.#position, this.#length), this.#popped + 1);
-    this.#length = 0;
+    if (this._length === 0) throw noMessage();
+    const position = (this._position + this._length) | 0;
+    const commitAt = this._commitAt;
+    const words = this._words;
+    const popped = this._popped + 1;
+    words[commitAt] = position;
+    this._sequences[sequenceAt(commitAt)] = popped;
+    publish(words, CONSUMED_WORD, position);
+    this._commitAt = commitAt ^ TOGGLE;
+    this._position = position;
+    this._popped = popped;
+    this._length = 0;
     this.message.expire();
-    if (distance(this.#reclaimed, this.#position) >= this.#reclaimBytes || this.#words[WAITING] !== 0)
+    if (((position - this._reclaimed) | 0) >= this._reclaimBytes || words[WAITING_WORD] !== 0) {
       this.reclaim();
+    }
   }
 
   /**
@@ -135,46 +179,50 @@ export class RingConsumer {
    * `to` is behind the consumer, beyond `published` or within a record.
    */
   popUpTo(to: number, published: number): void {
-    if (distance(this.#position, to) < 0 || distance(to, published) < 0) {
+    if (distance(this._position, to) < 0 || distance(to, published) < 0) {
       throw new TcpshmError(
         'ERR_PROTOCOL',
-        `an acknowledgement must be from position ${shown(this.#position)} to ${shown(published)}, got ${shown(to)}`,
+        `an acknowledgement must be from position ${shown(this._position)} to ${shown(published)}, got ${shown(to)}`,
       );
     }
-    if (this.#position === to) return;
-    this.#commit(to, this.#popped + countMessages(this.#memory, this.#position, to));
+    if (this._position === to) return;
+    this._commit(to, this._popped + countMessages(this._memory, this._position, to));
   }
 
   /** Pops the next `messages`, which the caller has read by himself and which end at `to`; `reclaim` is up to him too. */
   popRead(to: number, messages: number): void {
-    this.#commit(to, this.#popped + messages);
+    this._commit(to, this._popped + messages);
   }
 
   /** Clears what was consumed, up to `position` if not all of it, and hands it back to the producer. */
-  reclaim(position: number = this.#position): void {
-    if (this.#reclaimed === position) return;
-    this.#memory.clear(this.#reclaimed, position);
-    this.#reclaimed = position;
+  reclaim(position: number = this._position): void {
+    if (this._reclaimed === position) return;
+    this._memory.clear(this._reclaimed, position);
+    this._reclaimed = position;
     // HAND BACK cleared space; observed by RingProducer's search for room. Without it the producer could write a
     // record before its zeroes have arrived.
-    Atomics.store(this.#words, RECLAIMED, position);
+    Atomics.store(this._words, RECLAIMED, position);
+    this.onReclaimed?.();
   }
 
   /**
    * Makes a new state the current one by a single store, so that a kill at any instruction leaves the old or the
    * new one: the commit that is not current is filled in first, then `consumed` selects it.
    *
-   * Other threads and processes read these words only to recover (readCommit), so on processors that keep the
-   * order of stores a plain store does; an atomic one costs 8 ns here.
+   * Other threads and processes read these words only to recover (readCommit).
    */
-  #commit(position: number, popped: number): void {
-    const slot = this.#slot;
-    this.#words[COMMIT_POSITION[slot]] = position;
-    this.#sequences[COMMIT_SEQUENCE[slot]] = popped;
-    if (STORES_IN_ORDER) this.#words[CONSUMED] = position;
-    else Atomics.store(this.#words, CONSUMED, position);
-    this.#slot = slot === 0 ? 1 : 0;
-    this.#position = position;
-    this.#popped = popped;
+  private _commit(position: number, popped: number): void {
+    const commitAt = this._commitAt;
+    const words = this._words;
+    words[commitAt] = position;
+    this._sequences[sequenceAt(commitAt)] = popped;
+    publish(words, CONSUMED_WORD, position);
+    this._commitAt = commitAt ^ TOGGLE;
+    this._position = position;
+    this._popped = popped;
   }
+}
+
+function noMessage(): TcpshmError {
+  return new TcpshmError('ERR_NO_MESSAGE', 'pop() needs a message: front() gave none');
 }

@@ -39,6 +39,13 @@ const COMMITS = CONSUMER_LINE + COMMIT_BYTES;
 export const COMMIT_POSITION = [COMMITS >> 2, (COMMITS + COMMIT_BYTES) >> 2] as const;
 export const COMMIT_SEQUENCE = [(COMMITS + 8) >> 3, (COMMITS + COMMIT_BYTES + 8) >> 3] as const;
 
+/** From the position of a commit to that of the other one, by XOR. */
+export const COMMIT_TOGGLE = COMMIT_POSITION[0] ^ COMMIT_POSITION[1];
+/** Index of the sequence of the commit whose position has this index. */
+export function sequenceOf(commitPosition: number): number {
+  return (commitPosition + 2) >> 1;
+}
+
 export const ALIGNMENT = 8;
 /** Bytes before the payload of a record: its size (with these bytes), type and flags. */
 export const HEADER_BYTES = 8;

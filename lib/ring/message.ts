@@ -14,49 +14,49 @@ import type { RingMemory } from './memory.js';
  * not, and throw a RangeError beyond the size.
  */
 export class Message {
-  readonly #memory: RingMemory;
+  private readonly _memory: RingMemory;
   /** A DataView over the whole ring: the payload starts at `offset`. Reused, so that reading allocates nothing. */
   readonly view: DataView;
-  #offset = 0;
-  #size = 0;
-  #type = 0;
+  private _offset = 0;
+  private _size = 0;
+  private _type = 0;
 
   constructor(memory: RingMemory) {
-    this.#memory = memory;
+    this._memory = memory;
     this.view = memory.view;
   }
 
   /** @internal Moves the flyweight: for the ring that owns it. */
   wrap(offset: number, size: number, type: number): this {
-    this.#offset = offset;
-    this.#size = size;
-    this.#type = type;
+    this._offset = offset;
+    this._size = size;
+    this._type = type;
     return this;
   }
 
   /** @internal The payload ends here. */
   shorten(size: number): void {
-    this.#size = size;
+    this._size = size;
   }
 
   /** @internal Takes the payload away, so that nothing touches what may be another message by now. */
   expire(): void {
-    this.#size = 0;
+    this._size = 0;
   }
 
   /** Where the payload starts in `view`, a multiple of 8. */
   get offset(): number {
-    return this.#offset;
+    return this._offset;
   }
 
   /** Bytes of payload. */
   get size(): number {
-    return this.#size;
+    return this._size;
   }
 
   /** What the sender says this is: 1 to 65535. A new message has type 1. */
   get type(): number {
-    return this.#type;
+    return this._type;
   }
 
   /** Set before `push`. Throws ERR_MESSAGE_TYPE. */
@@ -67,110 +67,115 @@ export class Message {
         `message type must be an integer from 1 to ${MAX_TYPE}, got ${String(type)}`,
       );
     }
-    this.#type = type;
+    this._type = type;
   }
 
   getInt8(at: number): number {
-    return this.view.getInt8(this.#at(at, 1));
+    return this.view.getInt8(this._offset + within(at, 1, this._size));
   }
   getUint8(at: number): number {
-    return this.view.getUint8(this.#at(at, 1));
+    return this.view.getUint8(this._offset + within(at, 1, this._size));
   }
   getInt16(at: number): number {
-    return this.view.getInt16(this.#at(at, 2), true);
+    return this.view.getInt16(this._offset + within(at, 2, this._size), true);
   }
   getUint16(at: number): number {
-    return this.view.getUint16(this.#at(at, 2), true);
+    return this.view.getUint16(this._offset + within(at, 2, this._size), true);
   }
   getInt32(at: number): number {
-    return this.view.getInt32(this.#at(at, 4), true);
+    return this.view.getInt32(this._offset + within(at, 4, this._size), true);
   }
   getUint32(at: number): number {
-    return this.view.getUint32(this.#at(at, 4), true);
+    return this.view.getUint32(this._offset + within(at, 4, this._size), true);
   }
   getBigInt64(at: number): bigint {
-    return this.view.getBigInt64(this.#at(at, 8), true);
+    return this.view.getBigInt64(this._offset + within(at, 8, this._size), true);
   }
   getBigUint64(at: number): bigint {
-    return this.view.getBigUint64(this.#at(at, 8), true);
+    return this.view.getBigUint64(this._offset + within(at, 8, this._size), true);
   }
   getFloat32(at: number): number {
-    return this.view.getFloat32(this.#at(at, 4), true);
+    return this.view.getFloat32(this._offset + within(at, 4, this._size), true);
   }
   getFloat64(at: number): number {
-    return this.view.getFloat64(this.#at(at, 8), true);
+    return this.view.getFloat64(this._offset + within(at, 8, this._size), true);
   }
 
   setInt8(at: number, value: number): void {
-    this.view.setInt8(this.#at(at, 1), value);
+    this.view.setInt8(this._offset + within(at, 1, this._size), value);
   }
   setUint8(at: number, value: number): void {
-    this.view.setUint8(this.#at(at, 1), value);
+    this.view.setUint8(this._offset + within(at, 1, this._size), value);
   }
   setInt16(at: number, value: number): void {
-    this.view.setInt16(this.#at(at, 2), value, true);
+    this.view.setInt16(this._offset + within(at, 2, this._size), value, true);
   }
   setUint16(at: number, value: number): void {
-    this.view.setUint16(this.#at(at, 2), value, true);
+    this.view.setUint16(this._offset + within(at, 2, this._size), value, true);
   }
   setInt32(at: number, value: number): void {
-    this.view.setInt32(this.#at(at, 4), value, true);
+    this.view.setInt32(this._offset + within(at, 4, this._size), value, true);
   }
   setUint32(at: number, value: number): void {
-    this.view.setUint32(this.#at(at, 4), value, true);
+    this.view.setUint32(this._offset + within(at, 4, this._size), value, true);
   }
   setBigInt64(at: number, value: bigint): void {
-    this.view.setBigInt64(this.#at(at, 8), value, true);
+    this.view.setBigInt64(this._offset + within(at, 8, this._size), value, true);
   }
   setBigUint64(at: number, value: bigint): void {
-    this.view.setBigUint64(this.#at(at, 8), value, true);
+    this.view.setBigUint64(this._offset + within(at, 8, this._size), value, true);
   }
   setFloat32(at: number, value: number): void {
-    this.view.setFloat32(this.#at(at, 4), value, true);
+    this.view.setFloat32(this._offset + within(at, 4, this._size), value, true);
   }
   setFloat64(at: number, value: number): void {
-    this.view.setFloat64(this.#at(at, 8), value, true);
+    this.view.setFloat64(this._offset + within(at, 8, this._size), value, true);
   }
 
   /** The payload in place, without a copy: a fresh view, valid as long as the message is. */
   bytes(): Buffer {
-    return this.#memory.bytes.subarray(this.#offset, this.#offset + this.#size);
+    return this._memory.bytes.subarray(this._offset, this._offset + this._size);
   }
 
   /** The payload as UTF-8 text. */
   text(): string {
-    return this.#memory.bytes.toString('utf8', this.#offset, this.#offset + this.#size);
+    return this._memory.bytes.toString('utf8', this._offset, this._offset + this._size);
   }
 
   /** Writes bytes into the payload, from `at` on. */
   set(bytes: Uint8Array, at = 0): void {
-    this.#memory.bytes.set(bytes, this.#at(at, bytes.length));
+    this._memory.bytes.set(bytes, this._offset + within(at, bytes.length, this._size));
   }
 
   /** Writes text as UTF-8 from `at` on, and returns its length in bytes. */
   setText(text: string, at = 0): number {
     const lengthBytes = Buffer.byteLength(text);
-    return this.#memory.bytes.write(text, this.#at(at, lengthBytes), lengthBytes, 'utf8');
+    const start = this._offset + within(at, lengthBytes, this._size);
+    return this._memory.bytes.write(text, start, lengthBytes, 'utf8');
   }
 
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */
   copyFrom(other: Message): void {
-    const start = this.#at(0, other.#size);
+    const start = this._offset + within(0, other._size, this._size);
     // Whole words may reach behind a payload, into what pads its record, but not into bytes of a longer one.
-    if (other.#size === this.#size) {
-      copyWords(other.#memory, other.#offset, this.#memory, start, other.#size);
+    if (other._size === this._size) {
+      copyWords(other._memory, other._offset, this._memory, start, other._size);
     } else {
-      this.#memory.bytes.set(other.bytes(), start);
+      this._memory.bytes.set(other.bytes(), start);
     }
-    this.#type = other.#type;
+    this._type = other._type;
   }
+}
 
-  /** Index of payload byte `at` in `view`, if `count` bytes from there are within the payload. */
-  #at(at: number, count: number): number {
-    if (at >>> 0 === at && at + count <= this.#size) return this.#offset + at;
-    throw new RangeError(
-      `bytes ${at} to ${at + count} are not within this message of ${this.#size} bytes` +
-        ' (a message is valid until it is pushed or popped)',
-    );
-  }
+/** `at`, if `count` bytes from there are within the payload. A function for itself, and short: V8 inlines it. */
+function within(at: number, count: number, size: number): number {
+  if (at >>> 0 === at && at + count <= size) return at;
+  throw beyond(at, count, size);
+}
+
+function beyond(at: number, count: number, size: number): RangeError {
+  return new RangeError(
+    `bytes ${at} to ${at + count} are not within this message of ${size} bytes` +
+      ' (a message is valid until it is pushed or popped)',
+  );
 }

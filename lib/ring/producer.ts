@@ -1,4 +1,5 @@
 import { TcpshmError } from '../errors.js';
+import { publish as publishWord } from '../memory/order.js';
 import { advance, distance, shown } from '../memory/wrap.js';
 import {
   ALIGNMENT,
@@ -14,57 +15,69 @@ import type { RingMemory } from './memory.js';
 import { Message } from './message.js';
 import { readPublished } from './recovery.js';
 
+// Copied for the hot paths: an imported binding is loaded and checked at each use (README.md).
+const FIRST_RECORD = RECORDS;
+const HEADER = HEADER_BYTES;
+const aligned = alignedLength;
+const publish = publishWord;
+
 /**
  * The writing end of a ring: `claim` gives room for a message, `push` publishes it. One producer per ring, in one
  * thread at a time. Opening one on a ring that was used before goes on behind its last published record.
  *
  * A record is published by one store: of its size, into a word that reads zero until then. A batch is published by
- * storing the size of its first record last, so it becomes visible at once or not at all.
+ * storing the size of its first record last, so it becomes visible at once or not at all. What is looked at after that
+ * may be older than the store (memory/order.ts).
  */
 export class RingProducer {
   readonly message: Message;
-  readonly #memory: RingMemory;
-  readonly #words: Int32Array;
-  readonly #capacity: number;
-  readonly #mask: number;
+  private readonly _memory: RingMemory;
+  private readonly _words: Int32Array;
+  private readonly _capacity: number;
+  private readonly _mask: number;
+  /** Payload of the largest message. */
+  private readonly _largest: number;
   /** Where the next record goes: behind all completed ones. */
-  #position: number;
+  private _position: number;
   /** Behind all published ones. Differs from the former while a batch is open. */
-  #published: number;
+  private _published: number;
   /** Position up to which records may reach, as last read. */
-  #limit: number;
-  #pushed: number;
+  private _limit: number;
+  /** Bytes that are free right behind the last record, as far as is known: at most those before the end of the ring. */
+  private _room = 0;
+  private _pushed: number;
   /** Completed messages of the open batch, and the size word of its first record, which publishes it. */
-  #batched = 0;
-  #firstSize = 0;
+  private _batched = 0;
+  private _firstSize = 0;
   /** The claim: bytes of padding before its record, and bytes of the record; 0 when nothing is claimed. */
-  #padding = 0;
-  #length = 0;
-  #waiting = false;
+  private _padding = 0;
+  private _length = 0;
+  private _waiting = false;
 
   constructor(memory: RingMemory) {
     const published = readPublished(memory);
-    this.#memory = memory;
-    this.#words = memory.words;
-    this.#capacity = memory.capacity;
-    this.#mask = memory.mask;
-    this.#position = published.position;
-    this.#published = published.position;
-    this.#pushed = published.pushed;
-    this.#limit = this.#readLimit();
+    this._memory = memory;
+    this._words = memory.words;
+    this._capacity = memory.capacity;
+    this._mask = memory.mask;
+    this._largest = memory.maxMessageBytes;
+    this._position = published.position;
+    this._published = published.position;
+    this._pushed = published.pushed;
+    this._limit = this._readLimit();
     this.message = new Message(memory);
     clearFreeSpace(memory, published.position);
-    Atomics.store(this.#words, WAITING, 0);
+    Atomics.store(this._words, WAITING, 0);
   }
 
   /** Messages published since the session began. Survives the death of the process exactly. */
   get pushed(): number {
-    return this.#pushed;
+    return this._pushed;
   }
 
   /** Position behind the last published record. */
   get published(): number {
-    return this.#published;
+    return this._published;
   }
 
   /**
@@ -73,19 +86,30 @@ export class RingProducer {
    * cannot be true.
    */
   claim(size: number): Message | null {
-    if (size >>> 0 !== size || size > this.#memory.maxMessageBytes) throw this.#badSize(size);
+    const length = aligned(size + HEADER);
+    if (size >>> 0 !== size || size > this._largest || length > this._room || this._length !== 0) {
+      return this._claimElse(size, length);
+    }
+    this._padding = 0;
+    this._length = length;
+    return this.message.wrap(FIRST_RECORD + (this._position & this._mask) + HEADER, size, 1);
+  }
+
+  /** The same for what is not right behind the last record, as far as is known, or replaces a claim, or cannot be. */
+  private _claimElse(size: number, length: number): Message | null {
+    if (size >>> 0 !== size || size > this._largest) throw this._badSize(size);
     this.forget();
-    const length = alignedLength(size + HEADER_BYTES);
-    const position = this.#position;
-    const room = this.#capacity - (position & this.#mask);
+    const position = this._position;
+    const room = this._capacity - (position & this._mask);
     const padding = length > room ? room : 0;
-    if (distance(position, this.#limit) < padding + length && !this.#findRoom(padding + length)) {
+    if (distance(position, this._limit) < padding + length && !this._findRoom(padding + length)) {
       this.message.expire();
       return null;
     }
-    this.#padding = padding;
-    this.#length = length;
-    return this.message.wrap(RECORDS + ((position + padding) & this.#mask) + HEADER_BYTES, size, 1);
+    this._padding = padding;
+    this._length = length;
+    this._room = padding === 0 ? Math.min(room, distance(position, this._limit)) : 0;
+    return this.message.wrap(RECORDS + ((position + padding) & this._mask) + HEADER_BYTES, size, 1);
   }
 
   /**
@@ -93,7 +117,7 @@ export class RingProducer {
    * claimed, a RangeError for what is longer.
    */
   truncate(size: number): void {
-    if (this.#length === 0)
+    if (this._length === 0)
       throw new TcpshmError('ERR_NO_MESSAGE', 'truncate() needs a message: alloc() first');
     const { message } = this;
     if (size >>> 0 !== size || size > message.size) {
@@ -101,28 +125,32 @@ export class RingProducer {
         `a message of ${message.size} bytes can be truncated to 0 to ${message.size} bytes, got ${String(size)}`,
       );
     }
-    const start = advance(this.#position, this.#padding);
+    const start = advance(this._position, this._padding);
     const length = alignedLength(size + HEADER_BYTES);
     // What is not part of a record must read zero.
-    this.#memory.clear(advance(start, length), advance(start, this.#length));
-    this.#length = length;
+    this._memory.clear(advance(start, length), advance(start, this._length));
+    this._length = length;
     message.shorten(size);
   }
 
   /** Publishes the claimed message, and the open batch with it. Throws ERR_NO_MESSAGE when nothing is claimed. */
   push(): void {
-    if (this.#padding === 0 && this.#batched === 0 && this.#length !== 0) {
-      const start = (RECORDS + (this.#position & this.#mask)) >> 2;
-      const size = this.message.size + HEADER_BYTES;
-      this.#words[start + 1] = this.message.type;
+    const length = this._length;
+    if (length !== 0 && (this._padding | this._batched) === 0) {
+      const { message } = this;
+      const words = this._words;
+      const position = this._position;
+      const start = (FIRST_RECORD + (position & this._mask)) >> 2;
+      words[start + 1] = message.type;
       // PUBLISH the record; observed by RingConsumer.front(). Without it the consumer could see the size before
       // the payload.
-      Atomics.store(this.#words, start, size);
-      this.#position = advance(this.#position, this.#length);
-      this.#published = this.#position;
-      this.#pushed++;
-      this.#length = 0;
-      this.message.expire();
+      publish(words, start, message.size + HEADER);
+      this._position = (position + length) | 0;
+      this._published = this._position;
+      this._room -= length;
+      this._pushed++;
+      this._length = 0;
+      message.expire();
       return;
     }
     this.pushMore();
@@ -134,28 +162,28 @@ export class RingProducer {
    * that mark their batches: `CONTINUED` for all but the first message of a batch.
    */
   pushMore(flags: 0 | typeof CONTINUED = 0): void {
-    if (this.#length === 0) throw new TcpshmError('ERR_NO_MESSAGE', 'push() needs a message: alloc() first');
-    if (this.#padding !== 0) this.#append(this.#padding, this.#padding, PADDING_KIND);
-    this.#append(this.message.size + HEADER_BYTES, this.#length, this.message.type | flags);
-    this.#batched++;
-    this.#padding = 0;
-    this.#length = 0;
+    if (this._length === 0) throw new TcpshmError('ERR_NO_MESSAGE', 'push() needs a message: alloc() first');
+    if (this._padding !== 0) this._append(this._padding, this._padding, PADDING_KIND);
+    this._append(this.message.size + HEADER_BYTES, this._length, this.message.type | flags);
+    this._batched++;
+    this._padding = 0;
+    this._length = 0;
     this.message.expire();
   }
 
   /** Publishes the open batch, if there is one: for when it must go out without a further message. */
   publish(): void {
-    if (this.#batched === 0) return;
+    if (this._batched === 0) return;
     // PUBLISH the batch by its first record; observed by RingConsumer.front().
-    Atomics.store(this.#words, (RECORDS + (this.#published & this.#mask)) >> 2, this.#firstSize);
-    this.#published = this.#position;
-    this.#pushed += this.#batched;
-    this.#batched = 0;
+    publish(this._words, (FIRST_RECORD + (this._published & this._mask)) >> 2, this._firstSize);
+    this._published = this._position;
+    this._pushed += this._batched;
+    this._batched = 0;
   }
 
   /** Whether space was handed back since `claim` found none. */
   get relieved(): boolean {
-    return this.#waiting && this.#readLimit() !== this.#limit;
+    return this._waiting && this._readLimit() !== this._limit;
   }
 
   /**
@@ -163,12 +191,12 @@ export class RingProducer {
    * and throws what it throws.
    */
   fits(lengthBytes: number): boolean {
-    return distance(this.#position, this.#limit) >= lengthBytes || this.#findRoom(lengthBytes);
+    return distance(this._position, this._limit) >= lengthBytes || this._findRoom(lengthBytes);
   }
 
   /** Whether a message is claimed, or a batch open. */
   get busy(): boolean {
-    return this.#length !== 0 || this.#batched !== 0;
+    return this._length !== 0 || this._batched !== 0;
   }
 
   /**
@@ -176,65 +204,67 @@ export class RingProducer {
    * next header.
    */
   forget(): void {
-    if (this.#length === 0) return;
-    const start = advance(this.#position, this.#padding);
-    this.#memory.clear(start, advance(start, this.#length));
-    this.#length = 0;
+    if (this._length === 0) return;
+    const start = advance(this._position, this._padding);
+    this._memory.clear(start, advance(start, this._length));
+    this._length = 0;
     this.message.expire();
   }
 
   /** Drops the claim and the open batch: all that is not published. */
   retract(): void {
     this.forget();
-    if (this.#batched === 0) return;
-    this.#memory.clear(this.#published, this.#position);
-    this.#position = this.#published;
-    this.#batched = 0;
+    if (this._batched === 0) return;
+    this._memory.clear(this._published, this._position);
+    this._position = this._published;
+    this._room = 0;
+    this._batched = 0;
   }
 
   /** Writes a record's header at the end of the batch; the size of the first one is held back. */
-  #append(size: number, length: number, kind: number): void {
-    const start = (RECORDS + (this.#position & this.#mask)) >> 2;
-    this.#words[start + 1] = kind;
-    if (this.#position === this.#published) this.#firstSize = size;
-    else this.#words[start] = size;
-    this.#position = advance(this.#position, length);
+  private _append(size: number, length: number, kind: number): void {
+    const start = (RECORDS + (this._position & this._mask)) >> 2;
+    this._words[start + 1] = kind;
+    if (this._position === this._published) this._firstSize = size;
+    else this._words[start] = size;
+    this._position = advance(this._position, length);
+    this._room = 0;
   }
 
   /** Reads how far the consumer has handed space back; if that is not enough, asks it to do so at its next pop. */
-  #findRoom(needed: number): boolean {
-    this.#limit = this.#readLimit();
-    if (distance(this.#position, this.#limit) < needed) {
-      this.#waiting = true;
+  private _findRoom(needed: number): boolean {
+    this._limit = this._readLimit();
+    if (distance(this._position, this._limit) < needed) {
+      this._waiting = true;
       // ASK for space, then look once more; the consumer pops, then looks at this word. So one sees the other.
-      Atomics.store(this.#words, WAITING, 1);
-      this.#limit = this.#readLimit();
-      if (distance(this.#position, this.#limit) < needed) return false;
+      Atomics.store(this._words, WAITING, 1);
+      this._limit = this._readLimit();
+      if (distance(this._position, this._limit) < needed) return false;
     }
-    if (this.#waiting) {
-      this.#waiting = false;
-      Atomics.store(this.#words, WAITING, 0);
+    if (this._waiting) {
+      this._waiting = false;
+      Atomics.store(this._words, WAITING, 0);
     }
     return true;
   }
 
-  #readLimit(): number {
+  private _readLimit(): number {
     // OBSERVE space handed back by RingConsumer.reclaim(): it reads zero from here on.
-    const reclaimed = Atomics.load(this.#words, RECLAIMED);
-    const used = distance(reclaimed, this.#published);
-    if (used < 0 || used > this.#capacity - ALIGNMENT) {
+    const reclaimed = Atomics.load(this._words, RECLAIMED);
+    const used = distance(reclaimed, this._published);
+    if (used < 0 || used > this._capacity - ALIGNMENT) {
       throw new TcpshmError(
         'ERR_PROTOCOL',
         `the consumer hands back space up to position ${shown(reclaimed)}: expected one at most` +
-          ` ${this.#capacity - ALIGNMENT} bytes behind ${shown(this.#published)}`,
+          ` ${this._capacity - ALIGNMENT} bytes behind ${shown(this._published)}`,
       );
     }
-    return advance(reclaimed, this.#capacity - ALIGNMENT);
+    return advance(reclaimed, this._capacity - ALIGNMENT);
   }
 
-  #badSize(size: number): RangeError {
+  private _badSize(size: number): RangeError {
     return new RangeError(
-      `message size must be an integer from 0 to ${this.#memory.maxMessageBytes} bytes (a quarter of the capacity),` +
+      `message size must be an integer from 0 to ${this._memory.maxMessageBytes} bytes (a quarter of the capacity),` +
         ` got ${String(size)}`,
     );
   }

@@ -7,10 +7,15 @@
  *     2. looks once more for that              2. looks whether the other one is parked
  *     3. sleeps, if there is nothing           3. rings, if so
  *
- * Each stores before it looks, with sequentially consistent accesses, so one of them at least sees the other: either the
- * message is seen in step 2 on the left, or the parking in step 2 on the right, and a bell that rings before step 3 is
- * heard in it. With the first two steps of either side swapped both may look before either stores: a message lies there,
- * and its receiver sleeps. `spec/session/parking.spec.ts` goes through all interleavings of both orders.
+ * Each stores before it looks, so one of them at least sees the other: either the message is seen in step 2 on the left,
+ * or the parking in step 2 on the right, and a bell that rings before step 3 is heard in it. With the first two steps of
+ * either side swapped both may look before either stores: a message lies there, and its receiver sleeps.
+ *
+ * A processor swaps them too: a store may still be on its way when the load behind it is done. Who wakes has no fence
+ * between the two, as that would cost each message more than all else, so who sleeps has it for both: a `barrier`
+ * between its first two steps (memory/order.ts). Without one it must not sleep.
+ *
+ * `spec/session/parking.spec.ts` goes through all interleavings of these steps, of the wrong orders, and without barrier.
  *
  * A parking has a number, so that one that was rung for is not rung for again until it is over.
  */
@@ -73,7 +78,7 @@ export class ParkingPlace {
     this.#path.set(words);
   }
 
-  /** The first step of who sleeps: what it waits for is to be looked for once more. */
+  /** The first step of who sleeps: behind a `barrier` it is to look once more for what it waits for. */
   park(): void {
     const parking = ((this.words[PARKINGS] as number) + 1) | 0 || 1;
     this.words[PARKINGS] = parking;

@@ -1,5 +1,6 @@
 import { threadId } from 'node:worker_threads';
 import { TcpshmError } from '../errors.js';
+import { fence } from '../memory/order.js';
 import { exchangeAtThreadEnd } from '../memory/threadEnd.js';
 import { alignedLength, CONTINUED, HEADER_BYTES } from '../ring/layout.js';
 import type { Message } from '../ring/message.js';
@@ -161,6 +162,8 @@ export class ConnectionWriter {
    * the end is seen here.
    */
   #published(): void {
+    // The stores come first.
+    fence();
     this.#rouser.published();
     if (Atomics.load(this.#connection, 0) !== Fate.open) throw this.#closedError();
   }

@@ -36,6 +36,8 @@ void Initialize(napi_env env, napi_value exports) {
       Method<ExchangeAtExit>("exchangeAtExit"),
       Method<SyncFolder>("syncFolder"),
       Method<Membarrier>("membarrier"),
+      Method<RegisterBarrier>("registerBarrier"),
+      Method<Barrier>("barrier"),
       Method<CreateDoorbell>("createDoorbell"),
       Method<OpenDoorbell>("openDoorbell"),
   };

@@ -21,7 +21,10 @@ constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
 constexpr size_t kUuidLength = 36;
 constexpr size_t kMostCpus = 8192;  // the most that Linux can be built for
 constexpr pid_t kThisThread = 0;
-constexpr int kMembarrierGlobal = 1;  // MEMBARRIER_CMD_GLOBAL, which older headers have by another name
+// Commands of membarrier(2), which older headers do not have, or by other names.
+constexpr int kMembarrierGlobal = 1 << 0;
+constexpr int kMembarrierGlobalExpedited = 1 << 1;
+constexpr int kMembarrierRegisterGlobalExpedited = 1 << 2;
 /** A store buffer drains by itself, in well under a microsecond; this also covers a processor that is
  * stalled. */
 constexpr std::chrono::milliseconds kStoresDrain{10};
@@ -145,6 +148,14 @@ napi_value Membarrier(napi_env, napi_callback_info) {
     default:
       throw SystemFailure(errno, "membarrier");
   }
+}
+
+napi_value RegisterBarrier(napi_env env, napi_callback_info) {
+  return FromBoolean(env, ::syscall(SYS_membarrier, kMembarrierRegisterGlobalExpedited, 0, 0) == 0);
+}
+
+napi_value Barrier(napi_env env, napi_callback_info) {
+  return FromBoolean(env, ::syscall(SYS_membarrier, kMembarrierGlobalExpedited, 0, 0) == 0);
 }
 
 }  // namespace tcpshm

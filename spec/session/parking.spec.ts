@@ -14,21 +14,44 @@ const IDENTITY: Identity = {
   serverToClient: 4096,
 };
 
-/** A side, step by step: each `yield` is a moment at which the other one may act; `true` waits for the bell. */
-type Side = Generator<'step' | 'sleep', void, void>;
+/**
+ * A side, step by step: each `yield` is a moment at which the other one may act. 'sleep' waits for the bell, 'drain' until
+ * the store is in memory.
+ */
+type Side = Generator<'step' | 'sleep' | 'drain', void, void>;
 
-/** Order of the first two steps of a side: as it should be, or the wrong way round. */
+/** Order of the first two steps of a side: as it should be, or the wrong way round, or without what is between them. */
 interface Orders {
-  readonly sleeper: 'park, look' | 'look, park';
+  readonly sleeper: 'park, barrier, look' | 'park, look' | 'look, park';
   readonly waker: 'store, look' | 'look, store';
 }
-const RIGHT: Orders = { sleeper: 'park, look', waker: 'store, look' };
+const RIGHT: Orders = { sleeper: 'park, barrier, look', waker: 'store, look' };
 
 interface Scene {
   readonly waker: Side;
   readonly sleeper: Side;
+  /** Of the waker's processor: a plain store stays in it until it is drained, at any time or by a barrier. */
+  readonly buffer: StoreBuffer;
   /** Whether the bell has rung since it was last answered, and how often it was rung in all. */
   readonly bell: { rung: boolean; rings: number };
+}
+
+/** Holds one store back. Loads of the same thread go past it, as they do in real ones (Intel SDM vol. 3A, 8.2.3.4). */
+class StoreBuffer {
+  #store: (() => void) | null = null;
+
+  get empty(): boolean {
+    return this.#store === null;
+  }
+
+  hold(store: () => void): void {
+    this.#store = store;
+  }
+
+  drain(): void {
+    this.#store?.();
+    this.#store = null;
+  }
 }
 
 function segment(): Segment {
@@ -41,15 +64,18 @@ function segment(): Segment {
 function* goToSleep(
   { parking }: Segment,
   orders: Orders,
-  bell: Scene['bell'],
+  { bell, buffer }: Pick<Scene, 'bell' | 'buffer'>,
   stirs: () => boolean,
-): Generator<'step' | 'sleep', void, void> {
+): Side {
   const place = parking.server;
   place.hang({ path: '/bell', token: 7 });
-  yield 'step';
-  if (orders.sleeper === 'park, look') {
+  if (orders.sleeper !== 'look, park') {
     place.park();
     yield 'step';
+    if (orders.sleeper === 'park, barrier, look') {
+      buffer.drain();
+      yield 'step';
+    }
     if (stirs()) {
       place.leave();
       return;
@@ -69,6 +95,7 @@ function* goToSleep(
 function messages(count: number, orders: Orders): Scene {
   const memory = segment();
   const bell = { rung: false, rings: 0 };
+  const buffer = new StoreBuffer();
   const producer = new RingProducer(memory.clientToServer);
   const consumer = new RingConsumer(memory.clientToServer);
   const rouser = new Rouser(memory.parking.server, () => {
@@ -77,10 +104,9 @@ function messages(count: number, orders: Orders): Scene {
   });
   function* waker(): Side {
     for (let i = 0; i < count; i++) {
-      yield 'step';
       producer.claim(8);
       if (orders.waker === 'store, look') {
-        producer.push();
+        buffer.hold(() => producer.push());
         yield 'step';
         rouser.published();
       } else {
@@ -88,19 +114,22 @@ function messages(count: number, orders: Orders): Scene {
         yield 'step';
         producer.push();
       }
+      // Stores stay in order, so one that is held back at a time will do.
+      yield 'drain';
     }
   }
   function* sleeper(): Side {
     for (let taken = 0; taken < count; ) {
       yield 'step';
-      if (consumer.front() === null) yield* goToSleep(memory, orders, bell, () => consumer.unseen);
+      if (consumer.front() === null)
+        yield* goToSleep(memory, orders, { bell, buffer }, () => consumer.unseen);
       else {
         consumer.pop();
         taken++;
       }
     }
   }
-  return { waker: waker(), sleeper: sleeper(), bell };
+  return { waker: waker(), sleeper: sleeper(), buffer, bell };
 }
 
 /** Messages of 1000 bytes that a ring of 4096 has room for. */
@@ -110,6 +139,8 @@ const FULL = 4;
 function room(count: number, orders: Orders): Scene {
   const memory = segment();
   const bell = { rung: false, rings: 0 };
+  // Space is handed back by an atomic store, which waits in no buffer.
+  const buffer = new StoreBuffer();
   const producer = new RingProducer(memory.serverToClient);
   const consumer = new RingConsumer(memory.serverToClient);
   const rouser = new Rouser(memory.parking.server, () => {
@@ -139,15 +170,19 @@ function room(count: number, orders: Orders): Scene {
   function* sleeper(): Side {
     for (let pushed = 0; pushed < count; ) {
       yield 'step';
-      if (producer.claim(1000) === null) yield* goToSleep(memory, orders, bell, () => producer.relieved);
+      if (producer.claim(1000) === null)
+        yield* goToSleep(memory, orders, { bell, buffer }, () => producer.relieved);
       else {
         producer.push();
         pushed++;
       }
     }
   }
-  return { waker: waker(), sleeper: sleeper(), bell };
+  return { waker: waker(), sleeper: sleeper(), buffer, bell };
 }
+
+/** The step in which the store buffer drains by itself. */
+const DRAIN = 2;
 
 interface Explored {
   readonly schedules: number;
@@ -165,15 +200,16 @@ function explore(make: () => Scene): Explored {
   let mostRings = 0;
   const choices: { taken: number; of: number }[] = [];
   for (;;) {
-    const { waker, sleeper, bell } = make();
+    const { waker, sleeper, buffer, bell } = make();
     const sides = [waker, sleeper];
-    const states: ('step' | 'sleep' | 'done')[] = ['step', 'step'];
+    const states: ('step' | 'sleep' | 'drain' | 'done')[] = ['step', 'step'];
     let steps = 0;
     for (;;) {
       const able = sides.flatMap((_, i) => {
-        if (states[i] === 'step') return [i];
+        if (states[i] === 'step' || (states[i] === 'drain' && buffer.empty)) return [i];
         return states[i] === 'sleep' && bell.rung ? [i] : [];
       });
+      if (!buffer.empty) able.push(DRAIN);
       if (able.length === 0) break;
       let choice = choices[steps];
       if (choice === undefined) {
@@ -181,9 +217,13 @@ function explore(make: () => Scene): Explored {
         choices.push(choice);
       }
       const side = able[choice.taken] as number;
+      steps++;
+      if (side === DRAIN) {
+        buffer.drain();
+        continue;
+      }
       const next = (sides[side] as Side).next();
       states[side] = next.done === true ? 'done' : next.value;
-      steps++;
     }
     schedules++;
     mostRings = Math.max(mostRings, bell.rings);
@@ -212,6 +252,12 @@ describe('parking and waking, in all interleavings', function () {
         // And does ring.
         expect(mostRings).to.be.greaterThan(0);
       });
+
+      if (what === 'messages') {
+        it('loses one without the barrier', () => {
+          expect(explore(() => make(count, { ...RIGHT, sleeper: 'park, look' })).lost).to.be.greaterThan(0);
+        });
+      }
 
       it('loses one if the sleeper looks before it parks', () => {
         expect(explore(() => make(count, { ...RIGHT, sleeper: 'look, park' })).lost).to.be.greaterThan(0);

@@ -120,10 +120,16 @@ export function atomicLoad(words: Int32Array, index: number): number {
 /** `fill`, as one store after the other. */
 export function storeFill(
   target: Float64Array | Int32Array | Uint8Array,
-  value: number,
+  value: number | Uint8Array,
   from = 0,
   to = target.length,
 ): void {
+  if (typeof value !== 'number') {
+    for (let at = from; at < to; at += value.length) {
+      storeSet(target as Uint8Array, value.subarray(0, to - at), at);
+    }
+    return;
+  }
   if (to > from && remaining > to - from) {
     remaining -= to - from;
     target.fill(value, from, to);

@@ -8,7 +8,7 @@ const COMPILED = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lib'
 
 /** Where lib stores to rings: whole folders, and files that may be there or not. */
 const FOLDERS = ['ring'];
-const FILES = ['memory/copy.js', 'session/checkpoint.js', 'session/segment.js'];
+const FILES = ['memory/copy.js', 'memory/order.js', 'session/checkpoint.js', 'session/segment.js'];
 
 /** A change of the copy: a text of a compiled file, and what takes its place. */
 export interface Change {
@@ -22,6 +22,13 @@ const SMALL_FRAMES: Change = {
   file: 'session/replication.js',
   from: 'const MAX_FRAME_BYTES = 256 * 1024;',
   to: 'const MAX_FRAME_BYTES = 1224;',
+};
+
+/** What a side observes by a plain load is a point as well: its peer may act before. */
+const OBSERVED: Change = {
+  file: 'memory/order.js',
+  from: '? (words, index) => words[index]',
+  to: '? (words, index) => Atomics.load(words, index)',
 };
 
 /** What the simulation runs of lib: a copy with points (crash.ts) before all stores. */
@@ -62,7 +69,7 @@ export async function loadInstrumented(changes: readonly Change[] = []): Promise
   try {
     cpSync(COMPILED, folder, { recursive: true, filter: (path) => !/\.(?:d\.ts|map)$/.test(path) });
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-    for (const { file, from, to } of [SMALL_FRAMES, ...changes]) {
+    for (const { file, from, to } of [SMALL_FRAMES, OBSERVED, ...changes]) {
       const source = readFileSync(join(folder, file), 'utf8');
       if (source.split(from).length !== 2) {
         throw new Error(`${file} should have the text once that is to be changed: ${from}`);
