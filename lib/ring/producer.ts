@@ -162,13 +162,14 @@ export class RingProducer {
    * that mark their batches: `CONTINUED` for all but the first message of a batch.
    */
   pushMore(flags: 0 | typeof CONTINUED = 0): void {
+    const { message } = this;
     if (this._length === 0) throw new TcpshmError('ERR_NO_MESSAGE', 'push() needs a message: alloc() first');
     if (this._padding !== 0) this._append(this._padding, this._padding, PADDING_KIND);
-    this._append(this.message.size + HEADER_BYTES, this._length, this.message.type | flags);
+    this._append(message.size + HEADER, this._length, message.type | flags);
     this._batched++;
     this._padding = 0;
     this._length = 0;
-    this.message.expire();
+    message.expire();
   }
 
   /** Publishes the open batch, if there is one: for when it must go out without a further message. */
@@ -223,12 +224,14 @@ export class RingProducer {
 
   /** Writes a record's header at the end of the batch; the size of the first one is held back. */
   private _append(size: number, length: number, kind: number): void {
-    const start = (RECORDS + (this._position & this._mask)) >> 2;
-    this._words[start + 1] = kind;
-    if (this._position === this._published) this._firstSize = size;
-    else this._words[start] = size;
-    this._position = advance(this._position, length);
-    this._room = 0;
+    const position = this._position;
+    const words = this._words;
+    const start = (FIRST_RECORD + (position & this._mask)) >> 2;
+    words[start + 1] = kind;
+    if (position === this._published) this._firstSize = size;
+    else words[start] = size;
+    this._position = (position + length) | 0;
+    this._room -= length;
   }
 
   /** Reads how far the consumer has handed space back; if that is not enough, asks it to do so at its next pop. */

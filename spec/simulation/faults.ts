@@ -29,8 +29,8 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   {
     what: 'a batch that is published record by record',
     file: 'ring/producer.js',
-    from: 'if (this._position === this._published)\n            this._firstSize = size;',
-    to: 'if (this._position === this._published)\n            this._firstSize = size;\n        if (false)\n            ;',
+    from: 'if (position === this._published)\n            this._firstSize = size;',
+    to: 'if (position === this._published)\n            this._firstSize = size;\n        if (false)\n            ;',
   },
   {
     what: 'an allocation that is replaced and left in the ring',
