@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { randomSeed } from '../support/random.js';
 import { FAULTS } from './faults.js';
@@ -6,6 +9,7 @@ import { type Lib, loadInstrumented } from './instrumented.js';
 import { SimulationFailure, simulate, simulateOne } from './simulate.js';
 
 const SCHEDULES = 100_000;
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Between two turns of the event loop. */
 const BLOCK = 1000;
 
@@ -19,9 +23,25 @@ describe('the core of both sides, simulated', function () {
 
   const base = randomSeed();
   it(`loses, repeats and reorders nothing in ${SCHEDULES} schedules (from seed ${base})`, async () => {
-    for (let done = 0; done < SCHEDULES; done += BLOCK) {
-      await simulate(lib, (base + done) >>> 0, BLOCK);
-      await nextTurn();
+    // Half of them in a process beside this one, which rejects with what it says when it fails.
+    const half = SCHEDULES / 2;
+    const others = promisify(execFile)(process.execPath, [
+      MAIN,
+      '--seed',
+      String((base + half) >>> 0),
+      '--schedules',
+      String(half),
+    ]);
+    // It is awaited below; a failure here comes first.
+    others.catch(() => {});
+    try {
+      for (let done = 0; done < half; done += BLOCK) {
+        await simulate(lib, (base + done) >>> 0, BLOCK);
+        await nextTurn();
+      }
+      expect((await others).stderr).to.include(`${half} schedules, `);
+    } finally {
+      others.child.kill('SIGKILL');
     }
   });
 
