@@ -1,5 +1,10 @@
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
 export { Client, type ClientOptions } from './client.js';
+export { bytesCodec } from './codec/bytes.js';
+export type { Codec, MessageSink } from './codec/codec.js';
+export { json } from './codec/json.js';
+export { type MsgpackOptions, msgpack } from './codec/msgpack.js';
+export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
 export type { ConnectionState, SideHandlers } from './connection/side.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';

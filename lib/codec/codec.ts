@@ -1,12 +1,10 @@
+import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 
-/** What a codec writes into: a connection, or a writer of one. */
+/** What a codec writes into: a connection, a writer of one, a port. */
 export interface MessageSink {
-  readonly maxMessageBytes: number;
   /** Room for a message, or null when the queue is full. */
   alloc(sizeBytes: number): Message | null;
-  /** Makes the allocated message shorter. */
-  truncate(sizeBytes: number): void;
 }
 
 /** How values become messages, and messages values. */
@@ -22,4 +20,23 @@ export interface Codec<T> {
   encode(sink: MessageSink, value: T): Message | null;
   /** The value of a message, valid after its pop unless the codec says otherwise. Throws ERR_CODEC. */
   decode(message: Message): T;
+}
+
+/** What encoding a value threw. */
+export function notEncoded(codec: string, error: unknown): TcpshmError {
+  if (error instanceof TcpshmError) return error;
+  return new TcpshmError('ERR_CODEC', `${codec} cannot carry this value: ${reason(error)}`, error);
+}
+
+/** What decoding a message threw. */
+export function notDecoded(codec: string, message: Message, error: unknown): TcpshmError {
+  return new TcpshmError(
+    'ERR_CODEC',
+    `this message of ${message.size} bytes is not what ${codec} writes: ${reason(error)}`,
+    error,
+  );
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -153,6 +153,16 @@ export class Message {
     return this.#memory.bytes.write(text, this.#at(at, lengthBytes), lengthBytes, 'utf8');
   }
 
+  /** Writes the bytes of `source` from `start` to `end` into the payload, from `at` on: `set` without a view of them. */
+  setSlice(source: Buffer, start: number, end: number, at = 0): void {
+    source.copy(this.#memory.bytes, this.#at(at, end - start), start, end);
+  }
+
+  /** Copies the whole payload to the start of `target`, which has room for it, and returns its size. */
+  copyTo(target: Uint8Array): number {
+    return this.#memory.bytes.copy(target, 0, this.#offset, this.#offset + this.#size);
+  }
+
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */
   copyFrom(other: Message): void {
     const start = this.#at(0, other.#size);
