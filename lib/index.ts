@@ -2,8 +2,27 @@ export { RingChannel, type RingChannelOptions, type RingHandle } from './channel
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
 export type { Codec, MessageSink } from './codec/codec.js';
+export {
+  type ArrayField,
+  array,
+  type BytesField,
+  bytes,
+  type Elements,
+  type TextField,
+  text,
+} from './codec/fields.js';
 export { json } from './codec/json.js';
+export type { Kind, KindTypes } from './codec/kinds.js';
 export { type MsgpackOptions, msgpack } from './codec/msgpack.js';
+export {
+  type Cursor,
+  type Field,
+  type Fields,
+  type Struct,
+  type StructOptions,
+  struct,
+  type Values,
+} from './codec/struct.js';
 export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
 export type { ConnectionState, SideHandlers } from './connection/side.js';

@@ -7,8 +7,8 @@ export interface MessageSink {
   alloc(sizeBytes: number): Message | null;
 }
 
-/** How values become messages, and messages values. */
-export interface Codec<T> {
+/** How values become messages, and messages values: of the same type, unless it says otherwise. */
+export interface Codec<T, Decoded = T> {
   /** Told the peer in the login, which refuses one that does not read it. */
   readonly name: string;
   /** Of what it writes: raised when peers with the former one could not read that. */
@@ -18,8 +18,10 @@ export interface Codec<T> {
    * allocated. Throws ERR_CODEC for a value that it cannot carry, a RangeError for one that no message has room for.
    */
   encode(sink: MessageSink, value: T): Message | null;
-  /** The value of a message, valid after its pop unless the codec says otherwise. Throws ERR_CODEC. */
-  decode(message: Message): T;
+  /** Whether what it decodes is a view of the message, and of no use after its pop. */
+  readonly isView?: boolean;
+  /** The value of a message, valid after its pop unless it is a view. Throws ERR_CODEC. */
+  decode(message: Message): Decoded;
 }
 
 /** What encoding a value threw. */

@@ -137,9 +137,10 @@ export class Message {
     return this.#memory.bytes.subarray(this.#offset, this.#offset + this.#size);
   }
 
-  /** The payload as UTF-8 text. */
-  text(): string {
-    return this.#memory.bytes.toString('utf8', this.#offset, this.#offset + this.#size);
+  /** The payload as UTF-8 text, or so many bytes of it from `at` on. */
+  text(at = 0, lengthBytes = this.#size - at): string {
+    const start = this.#at(at, lengthBytes);
+    return this.#memory.bytes.toString('utf8', start, start + lengthBytes);
   }
 
   /** Writes bytes into the payload, from `at` on. */
