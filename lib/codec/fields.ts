@@ -1,7 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import { KINDS, type Kind, type KindOf, type KindTypes, notHeld } from './kinds.js';
-import { BASE, indexOf, MESSAGE, Place, SIZE } from './place.js';
+import { Place } from './place.js';
 
 /** Text of a fixed room: UTF-8, filled up with zeroes, and without one where it fills the room. */
 export interface TextField {
@@ -39,34 +39,37 @@ export function array<K extends Kind>(of: K, length: number): ArrayField<K> {
 }
 
 /** The numbers of an array, in place. Valid as long as the message is. */
-export class Elements<T> extends Place implements Iterable<T> {
+export class Elements<T> implements Iterable<T> {
+  readonly #message: Message;
   readonly #kind: KindOf<T>;
   readonly #name: string;
+  readonly #offset: number;
   readonly length: number;
 
   /** @internal */
-  constructor(kind: KindOf<T>, name: string, length: number, place: Place, offset: number) {
-    super(place[MESSAGE], place[BASE] + offset, place[SIZE]);
+  constructor(message: Message, kind: KindOf<T>, name: string, offset: number, length: number) {
+    this.#message = message;
     this.#kind = kind;
     this.#name = name;
+    this.#offset = offset;
     this.length = length;
   }
 
   /** Throws a RangeError beyond the length. */
   get(index: number): T {
-    return this.#kind.get(this[MESSAGE].view, this.#at(index));
+    return this.#kind.get(this.#message.view, this.#at(index));
   }
 
   /** Throws a RangeError beyond the length, ERR_CODEC for what is out of range. */
   set(index: number, value: T): void {
     if (!this.#kind.holds(value)) throw notHeld(this.#kind.c, this.#name, value);
-    this.#kind.put(this[MESSAGE].view, this.#at(index), value);
+    this.#kind.put(this.#message.view, this.#at(index), value);
   }
 
   /** Sets all of them. Throws ERR_CODEC for another number of values, or one out of range, and sets none then. */
   assign(values: ArrayLike<T>): void {
     checkElements(this.#kind, this.#name, this.length, values);
-    for (let i = 0; i < this.length; i++) this.#kind.put(this[MESSAGE].view, this.#at(i), values[i] as T);
+    for (let i = 0; i < this.length; i++) this.#kind.put(this.#message.view, this.#at(i), values[i] as T);
   }
 
   *[Symbol.iterator](): IterableIterator<T> {
@@ -77,7 +80,7 @@ export class Elements<T> extends Place implements Iterable<T> {
     if (index >>> 0 !== index || index >= this.length) {
       throw new RangeError(`'${this.#name}' has the indexes 0 to ${this.length - 1}, got ${String(index)}`);
     }
-    return indexOf(this, index * this.#kind.bytes);
+    return this.#message.offset + this.#offset + index * this.#kind.bytes;
   }
 }
 
@@ -96,31 +99,21 @@ export interface Slot {
   /** The property of cursors. */
   property?(offset: number): PropertyDescriptor & ThisType<Place>;
   /** Or the object that it is, made with each cursor. */
-  part?(place: Place, offset: number): unknown;
+  part?(message: Message, offset: number): unknown;
 }
 
-export function kindSlot<T>(name: string, kind: KindOf<T>): Slot {
-  const { get, put, holds } = kind;
+export function kindSlot<K extends Kind>(name: string, of: K): Slot {
+  const kind = KINDS[of] as KindOf<KindTypes[K]>;
   return {
     bytes: kind.bytes,
     alignment: kind.bytes,
     c: `${kind.c} ${name};`,
     check(value) {
-      if (!holds(value)) throw notHeld(kind.c, name, value);
+      if (!kind.holds(value)) throw notHeld(kind.c, name, value);
     },
-    put: (message, at, value) => put(message.view, message.offset + at, value as T),
-    take: (message, at) => get(message.view, message.offset + at),
-    property: (offset) => ({
-      get() {
-        const at = indexOf(this, offset);
-        return get(this[MESSAGE].view, at);
-      },
-      set(value: T) {
-        if (!holds(value)) throw notHeld(kind.c, name, value);
-        const at = indexOf(this, offset);
-        put(this[MESSAGE].view, at, value);
-      },
-    }),
+    put: (message, at, value) => kind.put(message.view, message.offset + at, value as KindTypes[K]),
+    take: (message, at) => kind.get(message.view, message.offset + at),
+    property: (offset) => Place.property(of, name, offset),
   };
 }
 
@@ -151,8 +144,10 @@ export function bytesSlot(name: string, { lengthBytes }: BytesField): Slot {
     if (value.length !== lengthBytes) throw notHeld(`${lengthBytes} bytes`, name, `${value.length} bytes`);
   };
   const put = (message: Message, at: number, value: unknown): void => message.set(value as Uint8Array, at);
-  const take = (message: Message, at: number): Buffer =>
-    Buffer.from(message.bytes().subarray(at, at + lengthBytes));
+  const take = (message: Message, at: number): Buffer => {
+    message.getUint8(at + lengthBytes - 1);
+    return Buffer.from(message.bytes().subarray(at, at + lengthBytes));
+  };
   return { bytes: lengthBytes, alignment: 1, c, check, put, take, property: propertyOf(check, put, take) };
 }
 
@@ -172,7 +167,7 @@ export function arraySlot<K extends Kind>(name: string, field: ArrayField<K>): S
     },
     take: (message, at) =>
       Array.from({ length }, (_, i) => kind.get(message.view, message.offset + at + i * kind.bytes)),
-    part: (place, offset) => new Elements(kind, name, length, place, offset),
+    part: (message, offset) => new Elements(message, kind, name, offset, length),
   };
 }
 
@@ -183,13 +178,11 @@ function propertyOf(
 ): (offset: number) => PropertyDescriptor & ThisType<Place> {
   return (offset) => ({
     get() {
-      indexOf(this, offset);
-      return take(this[MESSAGE], this[BASE] + offset);
+      return take(Place.message(this), offset);
     },
     set(value: unknown) {
       check(value);
-      indexOf(this, offset);
-      put(this[MESSAGE], this[BASE] + offset, value);
+      put(Place.message(this), offset, value);
     },
   });
 }

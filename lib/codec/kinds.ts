@@ -32,7 +32,6 @@ const MOST_U64 = 2n ** 64n - 1n;
 const LEAST_I64 = -(2n ** 63n);
 const MOST_I64 = 2n ** 63n - 1n;
 
-/* The bodies are apart, and not made from one another, so that each becomes one load or store where it is inlined. */
 export const KINDS: { readonly [K in Kind]: KindOf<KindTypes[K]> } = {
   i8: {
     bytes: 1,

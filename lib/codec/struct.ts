@@ -13,8 +13,8 @@ import {
   type TextField,
   textSlot,
 } from './fields.js';
-import { KINDS, type Kind, type KindOf, type KindTypes } from './kinds.js';
-import { BASE, MESSAGE, Place, SIZE } from './place.js';
+import { KINDS, type Kind, type KindTypes } from './kinds.js';
+import { Place } from './place.js';
 
 export type Field = Kind | TextField | BytesField | ArrayField<Kind> | AnyStruct;
 export type Fields = { readonly [name: string]: Field };
@@ -37,7 +37,7 @@ type Whole<F extends Fields> = {
   [N in keyof F]: F[N] extends Kind | TextField | BytesField ? N : never;
 }[keyof F];
 
-/** A message as a struct, in place. Valid as long as the message is; then its properties throw ERR_CODEC. */
+/** A message as a struct, in place. Valid as long as the message is; then its properties throw a RangeError. */
 export type Cursor<F extends Fields> = { -readonly [N in Whole<F>]: InPlace<F[N]> } & {
   readonly [N in Exclude<keyof F, Whole<F>>]: InPlace<F[N]>;
 };
@@ -78,6 +78,8 @@ export function struct<const F extends Fields>(fields: F, options: StructOptions
   return new Struct(fields, options);
 }
 
+type CursorClass = new (message: Message) => Place;
+
 interface Member {
   readonly name: string;
   readonly slot: Slot;
@@ -105,11 +107,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
   /** A codec whose decoded values are cursors: without a copy, valid until the message is popped. */
   readonly inPlace: Codec<Values<F>, Cursor<F>>;
   readonly #members: readonly Member[];
-  readonly #Cursor: new (
-    message: Message,
-    base: number,
-    sizeBytes: number,
-  ) => Place;
+  readonly #Cursor: CursorClass;
   /** One for each message object: there is one of them for each end of a queue. */
   readonly #cursors = new WeakMap<Message, Place>();
   #message: Message | null = null;
@@ -135,7 +133,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     this.name =
       options.name ?? `struct-${createHash('sha256').update(this.#body()).digest('hex').slice(0, 12)}`;
     this.version = options.version ?? 1;
-    this.#Cursor = cursorClass(members);
+    this.#Cursor = cursorClass(members, 0);
     this.inPlace = {
       name: this.name,
       version: this.version,
@@ -167,7 +165,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     if (message === this.#message) return this.#cursor as unknown as Cursor<F>;
     let cursor = this.#cursors.get(message);
     if (cursor === undefined) {
-      cursor = new this.#Cursor(message, 0, this.sizeBytes);
+      cursor = new this.#Cursor(message);
       this.#cursors.set(message, cursor);
     }
     this.#message = message;
@@ -215,6 +213,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
 
   /** @internal As a field of another one. */
   slot(name: string): Slot {
+    const classes = new Map<number, CursorClass>();
     return {
       bytes: this.sizeBytes,
       alignment: this.alignment,
@@ -222,7 +221,11 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
       check: (value) => this.check(value as Values<F>),
       put: (message, at, value) => this.put(message, at, value as Values<F>),
       take: (message, at) => this.take(message, at),
-      part: (place, offset) => new this.#Cursor(place[MESSAGE], place[BASE] + offset, place[SIZE]),
+      part: (message, offset) => {
+        const known = classes.get(offset) ?? cursorClass(this.#members, offset);
+        classes.set(offset, known);
+        return new known(message);
+      },
     };
   }
 
@@ -239,26 +242,20 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
   }
 }
 
-/** Objects with the fields of a struct as properties. They are made of closures: no text is compiled here. */
-function cursorClass(
-  members: readonly Member[],
-): new (
-  message: Message,
-  base: number,
-  sizeBytes: number,
-) => Place {
+/** Objects with the fields of a struct that is at `base` of a message. Made of closures: no text is compiled here. */
+function cursorClass(members: readonly Member[], base: number): CursorClass {
   class StructCursor extends Place {
-    constructor(message: Message, base: number, sizeBytes: number) {
-      super(message, base, sizeBytes);
+    constructor(message: Message) {
+      super(message);
       for (const { name, slot, offset } of members) {
         if (slot.part === undefined) continue;
-        Object.defineProperty(this, name, { value: slot.part(this, offset), enumerable: true });
+        Object.defineProperty(this, name, { value: slot.part(message, base + offset), enumerable: true });
       }
     }
   }
   for (const { name, slot, offset } of members) {
-    if (slot.property !== undefined)
-      Object.defineProperty(StructCursor.prototype, name, slot.property(offset));
+    if (slot.property === undefined) continue;
+    Object.defineProperty(StructCursor.prototype, name, slot.property(base + offset));
   }
   return StructCursor;
 }
@@ -267,7 +264,7 @@ function slotOf(name: string, field: Field): Slot {
   checkIdentifier(name);
   if (field instanceof Struct) return field.slot(name);
   if (typeof field === 'string' && Object.hasOwn(KINDS, field)) {
-    return kindSlot(name, KINDS[field] as KindOf<unknown>);
+    return kindSlot(name, field as Kind);
   }
   const { kind } = (field ?? {}) as Partial<TextField | BytesField | ArrayField<Kind>>;
   if (kind === 'text') return textSlot(name, field as TextField);

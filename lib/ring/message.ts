@@ -1,7 +1,10 @@
 import { TcpshmError } from '../errors.js';
 import { copyWords } from '../memory/copy.js';
-import { MAX_TYPE } from './layout.js';
+import { MAX_CAPACITY, MAX_TYPE } from './layout.js';
 import type { RingMemory } from './memory.js';
+
+/** An offset at which no view has anything, so that what reads there throws a RangeError: no ring is as large. */
+const NOWHERE = MAX_CAPACITY + 2 ** 20;
 
 /**
  * A message in place: a flyweight over the bytes of a ring, which its connection moves from record to record.
@@ -42,9 +45,10 @@ export class Message {
   /** @internal Takes the payload away, so that nothing touches what may be another message by now. */
   expire(): void {
     this.#size = 0;
+    this.#offset = NOWHERE;
   }
 
-  /** Where the payload starts in `view`, a multiple of 8. */
+  /** Where the payload starts in `view`, a multiple of 8. Beyond its end while there is no payload. */
   get offset(): number {
     return this.#offset;
   }
