@@ -226,6 +226,7 @@ export class Client implements Pollable {
       overTcp: { clientToServer: sendCapacityBytes.tcp, serverToClient: receiveCapacityBytes.tcp },
       heartbeatIntervalMs,
       connectionTimeoutMs,
+      codec: this.#settings.codec,
       login,
     };
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;

@@ -1,4 +1,4 @@
-export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
+export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
 export type { Codec, MessageSink } from './codec/codec.js';
@@ -32,7 +32,7 @@ export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
-export type { CapacityOption, PeerOptions } from './options.js';
+export type { CapacityOption, CodecName, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';

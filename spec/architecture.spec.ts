@@ -19,7 +19,7 @@ const LAYERS = [
   ['codec'],
   ['login', 'poll'],
   ['group'],
-  ['channel.ts', 'client.ts', 'server'],
+  ['channel', 'client.ts', 'server'],
   ['index.ts'],
 ] as const;
 
