@@ -167,6 +167,11 @@ export class Client implements Pollable {
     return this.#polled.rouse();
   }
 
+  /** @internal */
+  takeSettled(): boolean {
+    return this.#service.takeSettled();
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
     return this.#service.park(this.#reconnection.trying);

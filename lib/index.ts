@@ -1,3 +1,10 @@
+export {
+  type Channel,
+  channel,
+  type SendOptions,
+  type ValueHandler,
+  type WaitOptions,
+} from './channel/channel.js';
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
@@ -25,6 +32,7 @@ export {
 } from './codec/struct.js';
 export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
+export type { Watermarks } from './connection/room.js';
 export type { ConnectionState, SideHandlers } from './connection/side.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';

@@ -93,6 +93,7 @@ function polled(host: GroupHost, line: GroupLine): Pollable {
     rouse: () => host.rouse(),
     park: () => host.park(),
     pollMessages: (now) => host.pollMessages(now),
+    takeSettled: () => host.takeSettled(),
     pollControl(now) {
       line.poll();
       host.pollControl(now);

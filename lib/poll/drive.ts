@@ -24,6 +24,8 @@ export interface Pollable {
   readonly alive: boolean;
   /** Messages, of whatever transport. True if anything moved. */
   pollMessages(now: number): boolean;
+  /** Whether a poll has settled promises, which are to have their turn, since this was last asked. */
+  takeSettled(): boolean;
   /** Logins, and the liveness of shared segments. */
   pollControl(now: number): void;
   /** Who was woken looks at all connections, if they are so few that to ask who has something takes longer. */
@@ -66,6 +68,8 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         polls++;
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
+        // With 'busy' too: what awaits a message goes on between two polls.
+        if (subject.takeSettled()) await null;
       }
       if (stopped()) return;
       subject.pollControl(now);

@@ -70,7 +70,7 @@ export class Polled implements Sleeper {
     if (connection.side.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      if (!connection.side.park(bell, delivers)) return 'stirring';
+      if (!connection.side.park(bell, connection.side.reader?.wants ?? delivers)) return 'stirring';
     }
     this.#onStir(() => {
       this.stir();

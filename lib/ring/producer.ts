@@ -158,6 +158,24 @@ export class RingProducer {
     return this.#waiting && this.#readLimit() !== this.#limit;
   }
 
+  /** Whether it has asked for space, and not found any since. */
+  get waits(): boolean {
+    return this.#waiting;
+  }
+
+  /** Bytes that are taken up: published, and not handed back. */
+  get usedBytes(): number {
+    return distance(this.#readLimit(), this.#published) + this.#capacity - ALIGNMENT;
+  }
+
+  /** Whether `claim` would find room for a message of `size` bytes; asks for it if not. Throws what `claim` throws. */
+  hasRoom(size: number): boolean {
+    if (size >>> 0 !== size || size > this.#memory.maxMessageBytes) throw this.#badSize(size);
+    const length = alignedLength(size + HEADER_BYTES);
+    const room = this.#capacity - (this.#position & this.#mask);
+    return this.fits(length > room ? room + length : length);
+  }
+
   /**
    * Whether so many bytes of records, padding included, fit behind the last one; if not, asks for space as `claim` does,
    * and throws what it throws.
