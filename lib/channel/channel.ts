@@ -32,8 +32,8 @@ const DONE = { done: true, value: undefined } as const;
  *     await orders.sendAsync(order);
  *     for await (const order of orders) await book(order);
  *
- * There are three ways to read, one at a time: a loop, `receive`, and handlers. From then on the connection's messages
- * are the channel's, and not for `onMessage`. A disconnect ends nothing: the session goes on with the next login. Closing
+ * There are three ways to read, one at a time: a loop, `receive`, and handlers. The connection's messages wait for them,
+ * and are not for `onMessage` any more. A disconnect ends nothing: the session goes on with the next login. Closing
  * the connection rejects what waits with ERR_CLOSED, and ends a loop.
  */
 export class Channel<T, D = T> implements AsyncIterable<D> {
@@ -188,6 +188,7 @@ class Intake<D> implements Reader {
   constructor(connection: Connection, codec: Codec<never, D>) {
     this.#connection = connection;
     this.#codec = codec;
+    connection.side.reader = this;
   }
 
   get wants(): boolean {
@@ -207,7 +208,6 @@ class Intake<D> implements Reader {
         ),
       );
     }
-    this.#read();
     const receiver = new Waiter<D>(signal, () => {
       this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
     });
@@ -229,7 +229,6 @@ class Intake<D> implements Reader {
     if (this.#loop !== null) throw this.#busy('a loop');
     if (this.#receivers.length > 0) throw this.#busy('a receive');
     this.#handlers.set(type, handler);
-    this.#read();
     // One that sleeps does not know of it yet.
     this.#connection.side.stir();
   }
@@ -247,7 +246,6 @@ class Intake<D> implements Reader {
       },
     };
     this.#loop = loop;
-    this.#read();
     return loop;
   }
 
@@ -262,11 +260,6 @@ class Intake<D> implements Reader {
     this.#next?.resolve(DONE);
     this.#leave();
     this.#handlers.clear();
-  }
-
-  /** From here on messages are for this, and not for handlers of the connection. */
-  #read(): void {
-    this.#connection.side.reader = this;
   }
 
   /** Looks for messages outside of polls, which tell what is wrong with them. */
