@@ -168,6 +168,11 @@ export class Client implements Pollable {
   }
 
   /** @internal */
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
+  /** @internal */
   takeSettled(): boolean {
     return this.#service.takeSettled();
   }

@@ -1,4 +1,4 @@
-import type { TcpshmError } from '../errors.js';
+import { TcpshmError } from '../errors.js';
 import { count } from '../options.js';
 import type { RingProducer } from '../ring/producer.js';
 import { Waiter } from './waiter.js';
@@ -66,6 +66,7 @@ export class Room {
   watch(marks: Watermarks): void {
     const high = count(marks.high, 'high', 0);
     const low = count(marks.low, 'low', Math.floor(high / 2), 0);
+    if (low > high) throw new TcpshmError('ERR_OPTION', `low must be at most high (${high}), got ${low}`);
     this.#marks = { high, low, onHigh: marks.onHigh, onLow: marks.onLow };
     this.#high = false;
   }

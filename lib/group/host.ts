@@ -118,6 +118,10 @@ export class GroupHost implements Pollable {
     return this.#polled.rouse();
   }
 
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
   takeSettled(): boolean {
     return this.#service.takeSettled();
   }

@@ -24,6 +24,8 @@ export interface Pollable {
   readonly alive: boolean;
   /** Messages, of whatever transport. True if anything moved. */
   pollMessages(now: number): boolean;
+  /** Whether promises wait for what polls find: what goes on with them needs turns, also between polls that find nothing. */
+  readonly awaited: boolean;
   /** Whether a poll has settled promises, which are to have their turn, since this was last asked. */
   takeSettled(): boolean;
   /** Logins, and the liveness of shared segments. */
@@ -68,9 +70,10 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         polls++;
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
-        // With 'busy' too: what awaits a message goes on between two polls.
+        // What awaits a message goes on at once, with 'busy' too.
         if (subject.takeSettled()) await null;
       }
+      if (subject.awaited) await null;
       if (stopped()) return;
       subject.pollControl(now);
       if (stopped()) return;

@@ -18,6 +18,7 @@ export class Service {
   readonly #sweepMs: number;
   #now = 0;
   #settled = false;
+  #awaited = false;
 
   constructor(polled: PolledSet, heartbeatIntervalMs: number, host: ServiceHost) {
     this.#polled = polled;
@@ -51,6 +52,11 @@ export class Service {
     const rest = this.#polled.settle();
     if (rest === 'stirring') return 0;
     return rest === 'restless' || busy ? RESTLESS_MS : this.#sweepMs;
+  }
+
+  /** Whether somebody awaits what comes over a connection, or has done so. */
+  get awaited(): boolean {
+    return this.#awaited;
   }
 
   /** Whether a visit has settled promises since this was last asked: they need their turn. */
@@ -93,7 +99,10 @@ export class Service {
     const { side } = connection;
     if (side.ends.closed) return;
     try {
-      if (side.attended && side.attend(MESSAGES_PER_POLL)) this.#settled = true;
+      if (side.attended) {
+        this.#awaited = true;
+        if (side.attend(MESSAGES_PER_POLL)) this.#settled = true;
+      }
       if (onMessage === undefined || side.reader !== null || side.ends.closed) return;
       side.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {

@@ -242,6 +242,11 @@ export class Server implements Pollable {
   }
 
   /** @internal */
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
+  /** @internal */
   takeSettled(): boolean {
     return this.#service.takeSettled();
   }

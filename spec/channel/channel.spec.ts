@@ -327,11 +327,13 @@ for (const way of WAYS) {
       const echoed = channel(await scene.connect(client, target), msgpack<Numbered>());
       const stop = new AbortController();
       let sum = 0;
+      // Some promises deep, as what awaits it may be.
+      const round = async (n: number): Promise<number> => {
+        await echoed.sendAsync({ n });
+        return (await echoed.receive()).n;
+      };
       const rounds = (async () => {
-        for (let n = 0; n < 100; n++) {
-          echoed.send({ n });
-          sum += (await echoed.receive()).n;
-        }
+        for (let n = 0; n < 100; n++) sum += await round(n);
         stop.abort();
       })();
       await client.run({ idle: 'busy', signal: stop.signal });
