@@ -1,11 +1,7 @@
-export {
-  type Channel,
-  channel,
-  type SendOptions,
-  type ValueHandler,
-  type WaitOptions,
-} from './channel/channel.js';
+export { type Channel, channel, type SendOptions, type WaitOptions } from './channel/channel.js';
+export type { ValueHandler } from './channel/intake.js';
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
+export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
 export type { Codec, MessageSink } from './codec/codec.js';
