@@ -91,9 +91,10 @@ for (const way of WAYS) {
       const kept = near.sendAsync({ n: count });
       first.abort(new Error('given up'));
       expect(String(await lost.catch((error: unknown) => error))).to.match(/given up/);
+      // It is small enough for what room there is.
+      await kept;
       const received: number[] = [];
       for (let i = 0; i <= count; i++) received.push((await scene.settled(far.receive(), 'a value')).n);
-      await scene.settled(kept, 'what was not given up');
       expect(received[count]).to.equal(count);
     });
 
