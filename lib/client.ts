@@ -167,6 +167,16 @@ export class Client implements Pollable {
     return this.#polled.rouse();
   }
 
+  /** @internal */
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
+  /** @internal */
+  takeSettled(): boolean {
+    return this.#service.takeSettled();
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
     return this.#service.park(this.#reconnection.trying);
@@ -226,6 +236,7 @@ export class Client implements Pollable {
       overTcp: { clientToServer: sendCapacityBytes.tcp, serverToClient: receiveCapacityBytes.tcp },
       heartbeatIntervalMs,
       connectionTimeoutMs,
+      codec: this.#settings.codec,
       login,
     };
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;

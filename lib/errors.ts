@@ -1,6 +1,7 @@
 /** Every code that an error of this library can carry. The list is closed: a new failure gets a new code. */
 export const ERROR_CODES = [
   'ERR_ALREADY_CONNECTED', // the pair of names is live elsewhere: another process, thread, group or transport
+  'ERR_BUSY', // a channel that is read in another way already, or a connection that has one
   'ERR_CAPACITY', // a ring capacity that is not a power of two within the limits
   'ERR_CLOSED', // a call on something that was closed
   'ERR_CODEC', // a value that a codec cannot carry, or bytes that are not what it writes

@@ -1,6 +1,34 @@
-export { RingChannel, type RingChannelOptions, type RingHandle } from './channel.js';
+export { type Channel, channel, type SendOptions, type WaitOptions } from './channel/channel.js';
+export type { ValueHandler } from './channel/intake.js';
+export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
+export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
 export { Client, type ClientOptions } from './client.js';
+export { bytesCodec } from './codec/bytes.js';
+export type { Codec, MessageSink } from './codec/codec.js';
+export {
+  type ArrayField,
+  array,
+  type BytesField,
+  bytes,
+  type Elements,
+  type TextField,
+  text,
+} from './codec/fields.js';
+export { json } from './codec/json.js';
+export type { Kind, KindTypes } from './codec/kinds.js';
+export { type MsgpackOptions, msgpack } from './codec/msgpack.js';
+export {
+  type Cursor,
+  type Field,
+  type Fields,
+  type Struct,
+  type StructOptions,
+  struct,
+  type Values,
+} from './codec/struct.js';
+export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
+export type { Watermarks } from './connection/room.js';
 export type { ConnectionState, SideHandlers } from './connection/side.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';
@@ -8,7 +36,7 @@ export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
-export type { CapacityOption, PeerOptions } from './options.js';
+export type { CapacityOption, CodecName, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';

@@ -2,7 +2,7 @@ import { TcpshmError } from './errors.js';
 import { native, nativeOrNull } from './memory/native.js';
 import { checkCapacity } from './ring/memory.js';
 import { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
-import { MAX_LOGIN_BYTES, type Transport } from './session/loginMessages.js';
+import { MAX_CODEC_BYTES, MAX_LOGIN_BYTES, type Transport } from './session/loginMessages.js';
 
 /** A capacity in bytes for all transports, or one for each. */
 export type CapacityOption = number | Partial<Readonly<Record<Transport, number>>>;
@@ -47,6 +47,17 @@ export interface PeerOptions {
    */
   readonly sendCapacityBytes?: CapacityOption;
   readonly receiveCapacityBytes?: CapacityOption;
+  /**
+   * How this side writes its messages: a login between peers that name different codecs, or versions of one, is refused
+   * with ERR_CODEC. It only names it; a `channel` uses it. Default: nothing is said, and any peer will do.
+   */
+  readonly codec?: CodecName;
+}
+
+/** What of a codec the peer is told. */
+export interface CodecName {
+  readonly name: string;
+  readonly version: number;
 }
 
 /** The same with nothing left open. */
@@ -62,6 +73,8 @@ export interface PeerSettings {
   /** 0 where nothing was said. */
   readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
   readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
+  /** 'name@version', empty where nothing was said. */
+  readonly codec: string;
 }
 
 /** Checks all options before anything is opened. Throws ERR_OPTION or ERR_CAPACITY. */
@@ -92,6 +105,7 @@ export function peerSettings(options: PeerOptions): PeerSettings {
     loginTimeoutMs: duration(options.loginTimeoutMs, 'loginTimeoutMs', 3000),
     sendCapacityBytes: capacities(options.sendCapacityBytes, 'sendCapacityBytes'),
     receiveCapacityBytes: capacities(options.receiveCapacityBytes, 'receiveCapacityBytes'),
+    codec: codecName(options.codec),
   };
 }
 
@@ -160,6 +174,23 @@ export function loginBytes(value: unknown, what: string): Uint8Array {
   throw new TcpshmError(
     'ERR_OPTION',
     `${what} must be a Uint8Array of at most ${MAX_LOGIN_BYTES} bytes, got ${got}`,
+  );
+}
+
+/** A codec as the peer is told of it, 'name@version'; empty where there is none. Throws ERR_OPTION. */
+export function codecName(codec: CodecName | undefined): string {
+  if (codec === undefined) return '';
+  if (typeof codec !== 'object' || codec === null) {
+    throw new TcpshmError('ERR_OPTION', `codec must have a name and a version, got ${String(codec)}`);
+  }
+  const { name, version } = codec;
+  const shown = `${name}@${version}`;
+  if (typeof name === 'string' && name !== '' && Number.isSafeInteger(version) && version >= 0) {
+    if (Buffer.byteLength(shown) <= MAX_CODEC_BYTES) return shown;
+  }
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `codec must have a name and a whole number as version, of ${MAX_CODEC_BYTES} bytes together, got '${shown}'`,
   );
 }
 

@@ -1,16 +1,14 @@
+import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 
-/** What a codec writes into: a connection, or a writer of one. */
+/** What a codec writes into: a connection, a writer of one, a port. */
 export interface MessageSink {
-  readonly maxMessageBytes: number;
   /** Room for a message, or null when the queue is full. */
   alloc(sizeBytes: number): Message | null;
-  /** Makes the allocated message shorter. */
-  truncate(sizeBytes: number): void;
 }
 
-/** How values become messages, and messages values. */
-export interface Codec<T> {
+/** How values become messages, and messages values: of the same type, unless it says otherwise. */
+export interface Codec<T, Decoded = T> {
   /** Told the peer in the login, which refuses one that does not read it. */
   readonly name: string;
   /** Of what it writes: raised when peers with the former one could not read that. */
@@ -20,6 +18,27 @@ export interface Codec<T> {
    * allocated. Throws ERR_CODEC for a value that it cannot carry, a RangeError for one that no message has room for.
    */
   encode(sink: MessageSink, value: T): Message | null;
-  /** The value of a message, valid after its pop unless the codec says otherwise. Throws ERR_CODEC. */
-  decode(message: Message): T;
+  /** Whether what it decodes is a view of the message, and of no use after its pop. */
+  readonly isView?: boolean;
+  /** The value of a message, valid after its pop unless it is a view. Throws ERR_CODEC. */
+  decode(message: Message): Decoded;
+}
+
+/** What encoding a value threw. */
+export function notEncoded(codec: string, error: unknown): TcpshmError {
+  if (error instanceof TcpshmError) return error;
+  return new TcpshmError('ERR_CODEC', `${codec} cannot carry this value: ${reason(error)}`, error);
+}
+
+/** What decoding a message threw. */
+export function notDecoded(codec: string, message: Message, error: unknown): TcpshmError {
+  return new TcpshmError(
+    'ERR_CODEC',
+    `this message of ${message.size} bytes is not what ${codec} writes: ${reason(error)}`,
+    error,
+  );
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -7,6 +7,7 @@ import type { OpenSegment } from '../store/openSegment.js';
 import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
+import type { Watermarks } from './room.js';
 import { type ConnectionState, Side, type SideHandlers } from './side.js';
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).
@@ -164,6 +165,28 @@ export class Connection {
     }
     this.push();
     return true;
+  }
+
+  /**
+   * Resolves when there is room for a message of `sizeBytes`, at once if there is, else by a poll that sees it; after
+   * those who have waited before. Others may take it before the promise's turn, so `alloc` has the last word. Rejects with
+   * a RangeError for a size that no message can have, ERR_CLOSED when the connection is closed, and the signal's reason.
+   * A disconnect rejects nothing, as the session goes on after it.
+   */
+  writable(sizeBytes: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this._ends.closed) return Promise.reject(this.side.closedError());
+    return this.side.room.add(() => this._ends.producer.hasRoom(sizeBytes), options.signal);
+  }
+
+  /**
+   * Has polls tell when the queue that this side writes becomes too full, and when it is in order again after that. What
+   * was popped but is not handed back yet counts as full: up to 16 KiB while the peer is busy. Replaces the ones before.
+   * Throws ERR_OPTION, ERR_CLOSED.
+   */
+  watermarks(marks: Watermarks): void {
+    this._throwIfClosed();
+    checkOptions(marks, ['onHigh', 'onLow']);
+    this.side.room.watch(marks);
   }
 
   /**

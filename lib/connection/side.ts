@@ -17,6 +17,7 @@ import { type Outlet, type WriterOptions, Writers } from '../writer/writers.js';
 import { Copies } from './copies.js';
 import { Ends } from './ends.js';
 import { type Handover, handOver } from './handover.js';
+import { Room } from './room.js';
 
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
@@ -26,6 +27,16 @@ export interface SideHandlers<C> {
   onMessage?: (connection: C, message: Message) => void;
   /** The peer is gone, with the reason, and the error where there was one. The session stays. */
   onDisconnect?: (connection: C, reason: DisconnectReason, error: TcpshmError | null) => void;
+}
+
+/** Whoever reads a connection in place of the handlers of its client or server. */
+export interface Reader {
+  /** Whether it takes messages now. */
+  readonly wants: boolean;
+  /** A visit of a poll: takes up to `limit` messages. True if it took some. Throws what a handler throws. */
+  visit(limit: number): boolean;
+  /** The connection was closed. */
+  closed(error: TcpshmError): void;
 }
 
 /** The connection, as its side needs it. */
@@ -46,6 +57,8 @@ export class Side<C extends SideUser> {
   refed = true;
   /** What to call when the event loop has told that a journal was written: the next poll has something to do. */
   onWritten: (() => void) | null = null;
+  /** Who reads, if not the handlers of whoever polls. */
+  reader: Reader | null = null;
   readonly #connection: C;
   readonly #transport: Transport;
   readonly #copies: Copies | null;
@@ -57,6 +70,8 @@ export class Side<C extends SideUser> {
   #onStir: (() => void) | null = null;
   /** Those of other threads, once there was one. */
   #writers: Writers | null = null;
+  /** Those who wait for room, once there was one. */
+  #room: Room | null = null;
 
   /** With `replicated`, goes on where another thread was, whose link is to be resumed. */
   constructor(
@@ -227,6 +242,31 @@ export class Side<C extends SideUser> {
     }
   }
 
+  /** Whether somebody reads, or waits for room, whom `attend` serves. */
+  get attended(): boolean {
+    return this.reader !== null || this.#room !== null;
+  }
+
+  /**
+   * Serves those who read and those who wait for room. True if one of them has something to go on with, for which promises
+   * need their turn. Throws as `deliver` does.
+   */
+  attend(limit: number): boolean {
+    const { ends, reader } = this;
+    if (isMoved(ends.notices) && !ends.follow()) return false;
+    let settled = false;
+    if (this.#room !== null) {
+      try {
+        settled = this.#room.tend();
+      } catch (error) {
+        throw ends.noticed(error);
+      }
+    }
+    if (ends.closed || reader?.visit(limit) !== true) return settled;
+    this.#moved = true;
+    return true;
+  }
+
   /**
    * Moves what writers have pushed into the queue: to be called by every poll, before the link sends. False when nothing
    * was moved. What is wrong with the queue is for `pollLink` to tell, what is wrong with a writer is thrown.
@@ -252,7 +292,9 @@ export class Side<C extends SideUser> {
   poll(handlers: SideHandlers<C>, limit: number): void {
     const link = this.#link;
     if (this.#writers !== null) this.#drain(this.#writers, false);
-    if (handlers.onMessage !== undefined) this.deliver(handlers.onMessage, limit);
+    if (this.attended) this.attend(limit);
+    if (this.ends.closed) return;
+    if (this.reader === null && handlers.onMessage !== undefined) this.deliver(handlers.onMessage, limit);
     if (link === null || this.ends.closed) return;
     link.poll(0);
     if (link.ended !== null) handlers.onDisconnect?.(this.#connection, link.ended, link.error);
@@ -276,9 +318,13 @@ export class Side<C extends SideUser> {
    */
   disconnect(handlers: SideHandlers<C>, left: () => void): void {
     const { ends } = this;
-    if (ends.violation === null && ends.fence === null && handlers.onMessage !== undefined) {
+    const { onMessage } = handlers;
+    if (ends.violation === null && ends.fence === null && (onMessage !== undefined || this.attended)) {
       try {
-        this.deliver(handlers.onMessage, Number.POSITIVE_INFINITY);
+        if (this.attended) this.attend(Number.POSITIVE_INFINITY);
+        if (!ends.closed && this.reader === null && onMessage !== undefined) {
+          this.deliver(onMessage, Number.POSITIVE_INFINITY);
+        }
       } catch (error) {
         if (ends.violation !== error) throw error;
       }
@@ -314,6 +360,11 @@ export class Side<C extends SideUser> {
     if (this.ends.pump !== null) this.ends.pump.onStir = call;
   }
 
+  /** There is something for a poll to do, which may sleep. */
+  stir(): void {
+    this.#onStir?.();
+  }
+
   /** The socket of the link, if it has one. */
   get wire(): Wire | null {
     return this.#link?.wire ?? null;
@@ -334,7 +385,8 @@ export class Side<C extends SideUser> {
     const { fence, violation, consumer } = this.ends;
     return (
       fence !== null ||
-      consumer.held ||
+      (consumer.held && this.reader === null) ||
+      this.#room?.restless === true ||
       this.#writers?.waiting === true ||
       violation !== null ||
       (this.#link !== null && this.#link.ended !== null) ||
@@ -379,6 +431,12 @@ export class Side<C extends SideUser> {
     // One that sleeps does not know of it yet.
     this.#onStir?.();
     return this.#writers.add(options);
+  }
+
+  /** Those who wait for room. One that sleeps learns of them by what it finds when it is woken. */
+  get room(): Room {
+    this.#room ??= new Room(() => this.ends.producer);
+    return this.#room;
   }
 
   /** @see Connection.flush */
@@ -472,6 +530,8 @@ export class Side<C extends SideUser> {
     } finally {
       tellPeer();
       this.#copies?.flusher?.close(failure);
+      this.#room?.end(this.closedError());
+      this.reader?.closed(this.closedError());
       this.#onClosed(this.#connection);
     }
   }

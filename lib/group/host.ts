@@ -118,6 +118,14 @@ export class GroupHost implements Pollable {
     return this.#polled.rouse();
   }
 
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
+  takeSettled(): boolean {
+    return this.#service.takeSettled();
+  }
+
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
     return this.#service.park(this.#passing.size > 0);

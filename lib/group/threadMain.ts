@@ -93,6 +93,10 @@ function polled(host: GroupHost, line: GroupLine): Pollable {
     rouse: () => host.rouse(),
     park: () => host.park(),
     pollMessages: (now) => host.pollMessages(now),
+    get awaited() {
+      return host.awaited;
+    },
+    takeSettled: () => host.takeSettled(),
     pollControl(now) {
       line.poll();
       host.pollControl(now);

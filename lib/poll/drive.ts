@@ -24,6 +24,10 @@ export interface Pollable {
   readonly alive: boolean;
   /** Messages, of whatever transport. True if anything moved. */
   pollMessages(now: number): boolean;
+  /** Whether promises wait for what polls find: what goes on with them needs turns, also between polls that find nothing. */
+  readonly awaited: boolean;
+  /** Whether a poll has settled promises, which are to have their turn, since this was last asked. */
+  takeSettled(): boolean;
   /** Logins, and the liveness of shared segments. */
   pollControl(now: number): void;
   /** Who was woken looks at all connections, if they are so few that to ask who has something takes longer. */
@@ -66,7 +70,10 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         polls++;
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
+        // What awaits a message goes on at once, with 'busy' too.
+        if (subject.takeSettled()) await null;
       }
+      if (subject.awaited) await null;
       if (stopped()) return;
       subject.pollControl(now);
       if (stopped()) return;

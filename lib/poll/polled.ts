@@ -70,7 +70,7 @@ export class Polled implements Sleeper {
     if (connection.side.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      const parked = connection.side.park(bell, delivers);
+      const parked = connection.side.park(bell, connection.side.reader?.wants ?? delivers);
       if (parked !== 'parked') return parked;
     }
     this.#onStir(() => {

@@ -17,6 +17,8 @@ export class Service {
   readonly #host: ServiceHost;
   readonly #sweepMs: number;
   #now = 0;
+  #settled = false;
+  #awaited = false;
 
   constructor(polled: PolledSet, heartbeatIntervalMs: number, host: ServiceHost) {
     this.#polled = polled;
@@ -52,6 +54,18 @@ export class Service {
     return rest === 'restless' || busy ? RESTLESS_MS : this.#sweepMs;
   }
 
+  /** Whether somebody awaits what comes over a connection, or has done so. */
+  get awaited(): boolean {
+    return this.#awaited;
+  }
+
+  /** Whether a visit has settled promises since this was last asked: they need their turn. */
+  takeSettled(): boolean {
+    const settled = this.#settled;
+    this.#settled = false;
+    return settled;
+  }
+
   readonly #serveTcp = ({ connection }: Polled): boolean => {
     const { side } = connection;
     const drained = side.drainWriters();
@@ -82,9 +96,15 @@ export class Service {
 
   #deliver(connection: Connection): void {
     const { onMessage } = this.#host;
-    if (onMessage === undefined || connection.state === 'closed') return;
+    const { side } = connection;
+    if (side.ends.closed) return;
     try {
-      connection.side.deliver(onMessage, MESSAGES_PER_POLL);
+      if (side.attended) {
+        this.#awaited = true;
+        if (side.attend(MESSAGES_PER_POLL)) this.#settled = true;
+      }
+      if (onMessage === undefined || side.reader !== null || side.ends.closed) return;
+      side.deliver(onMessage, MESSAGES_PER_POLL);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it.
       const culprit = this.#polled.culprit(error);

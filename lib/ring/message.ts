@@ -1,7 +1,10 @@
 import { TcpshmError } from '../errors.js';
 import { copyWords } from '../memory/copy.js';
-import { MAX_TYPE } from './layout.js';
+import { MAX_CAPACITY, MAX_TYPE } from './layout.js';
 import type { RingMemory } from './memory.js';
+
+/** An offset at which no view has anything, so that what reads there throws a RangeError: no ring is as large. */
+const NOWHERE = MAX_CAPACITY + 2 ** 20;
 
 /**
  * A message in place: a flyweight over the bytes of a ring, which its connection moves from record to record.
@@ -42,9 +45,10 @@ export class Message {
   /** @internal Takes the payload away, so that nothing touches what may be another message by now. */
   expire(): void {
     this._size = 0;
+    this._offset = NOWHERE;
   }
 
-  /** Where the payload starts in `view`, a multiple of 8. */
+  /** Where the payload starts in `view`, a multiple of 8. Beyond its end while there is no payload. */
   get offset(): number {
     return this._offset;
   }
@@ -137,9 +141,10 @@ export class Message {
     return this._memory.bytes.subarray(this._offset, this._offset + this._size);
   }
 
-  /** The payload as UTF-8 text. */
-  text(): string {
-    return this._memory.bytes.toString('utf8', this._offset, this._offset + this._size);
+  /** The payload as UTF-8 text, or so many bytes of it from `at` on. */
+  text(at = 0, lengthBytes = this._size - at): string {
+    const start = this._offset + within(at, lengthBytes, this._size);
+    return this._memory.bytes.toString('utf8', start, start + lengthBytes);
   }
 
   /** Writes bytes into the payload, from `at` on. */
@@ -152,6 +157,16 @@ export class Message {
     const lengthBytes = Buffer.byteLength(text);
     const start = this._offset + within(at, lengthBytes, this._size);
     return this._memory.bytes.write(text, start, lengthBytes, 'utf8');
+  }
+
+  /** Writes the bytes of `source` from `start` to `end` into the payload, from `at` on: `set` without a view of them. */
+  setSlice(source: Buffer, start: number, end: number, at = 0): void {
+    source.copy(this._memory.bytes, this._offset + within(at, end - start, this._size), start, end);
+  }
+
+  /** Copies the whole payload to the start of `target`, which has room for it, and returns its size. */
+  copyTo(target: Uint8Array): number {
+    return this._memory.bytes.copy(target, 0, this._offset, this._offset + this._size);
   }
 
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */

@@ -187,6 +187,24 @@ export class RingProducer {
     return this._waiting && this._readLimit() !== this._limit;
   }
 
+  /** Whether it has asked for space, and not found any since. */
+  get waits(): boolean {
+    return this._waiting;
+  }
+
+  /** Bytes that are taken up: published, and not handed back. */
+  get usedBytes(): number {
+    return distance(this._readLimit(), this._published) + this._capacity - ALIGNMENT;
+  }
+
+  /** Whether `claim` would find room for a message of `size` bytes; asks for it if not. Throws what `claim` throws. */
+  hasRoom(size: number): boolean {
+    if (size >>> 0 !== size || size > this._memory.maxMessageBytes) throw this._badSize(size);
+    const length = alignedLength(size + HEADER_BYTES);
+    const room = this._capacity - (this._position & this._mask);
+    return this.fits(length > room ? room + length : length);
+  }
+
   /**
    * Whether so many bytes of records, padding included, fit behind the last one; if not, asks for space as `claim` does,
    * and throws what it throws.

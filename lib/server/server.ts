@@ -241,6 +241,16 @@ export class Server implements Pollable {
     return this.#polled.rouse();
   }
 
+  /** @internal */
+  get awaited(): boolean {
+    return this.#service.awaited;
+  }
+
+  /** @internal */
+  takeSettled(): boolean {
+    return this.#service.takeSettled();
+  }
+
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
     const busy = this.#reception.busy || this.#threads?.restless === true;

@@ -13,6 +13,8 @@ export interface ServerTerms {
   readonly durability: DurabilityLevel;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  /** How the server writes its messages, 'name@version'; empty where it does not say. */
+  readonly codec: string;
   /** From the server's point of view; 0 where it does not care. */
   readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
   readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
@@ -29,6 +31,12 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
     return reject(
       'ERR_LOGIN_REJECTED',
       `the client wants the server '${hello.server}', this is '${terms.name}'`,
+    );
+  }
+  if (!speakAlike(hello.codec, terms.codec)) {
+    return reject(
+      'ERR_CODEC',
+      `both sides must write their messages alike: the client with '${hello.codec}', the server with '${terms.codec}'`,
     );
   }
   const transport = agreeTransport(hello, terms);
@@ -58,6 +66,11 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
   );
   if (typeof toClient !== 'number') return toClient;
   return { transport, clientToServer: toServer, serverToClient: toClient };
+}
+
+/** Whether sides with these codecs read each other. One that does not say is believed to know what it does. */
+export function speakAlike(one: string, other: string): boolean {
+  return one === '' || other === '' || one === other;
 }
 
 function agreeTransport(hello: Hello, terms: ServerTerms): Transport | Reject {

@@ -23,7 +23,7 @@ const ACKNOWLEDGED = 3;
 const ACKNOWLEDGED_SEQUENCE = 4;
 const CHECKSUM = 5;
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 const MARK = 0x5453;
 const MARK_SWAPPED = 0x5354;
 

@@ -18,6 +18,8 @@ export type WantedTransport = (typeof WANTED)[number];
 export const MAX_LOGIN_BYTES = 4096;
 const MAX_PATH_BYTES = 4096;
 const MAX_REASON_BYTES = 1024;
+/** Longest name of a codec with its version, in bytes. */
+export const MAX_CODEC_BYTES = 128;
 
 /** Client to server: who I am and what I want. */
 export interface Hello {
@@ -34,6 +36,8 @@ export interface Hello {
   readonly overTcp: Capacities;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  /** How the client writes its messages, 'name@version'; empty where it does not say. */
+  readonly codec: string;
   readonly login: Uint8Array;
 }
 
@@ -76,6 +80,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     .u32(hello.overTcp.serverToClient)
     .f64(hello.heartbeatIntervalMs)
     .f64(hello.connectionTimeoutMs)
+    .text(hello.codec)
     .blob(hello.login)
     .finish();
 }
@@ -95,6 +100,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     },
     heartbeatIntervalMs: reader.f64('heartbeat interval'),
     connectionTimeoutMs: reader.f64('connection timeout'),
+    codec: reader.text('codec', MAX_CODEC_BYTES),
     login: reader.blob('user data', MAX_LOGIN_BYTES),
   });
 }

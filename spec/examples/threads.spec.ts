@@ -17,6 +17,14 @@ describe('the examples with threads', () => {
     expect(example.stdout).to.equal('100000 messages of 4 writers, 0 of them out of order\n');
   });
 
+  it('channels: values, structs and a stream arrive as they were sent', async () => {
+    const example = new Program('channels/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.equal(
+      'order 1: coffee, receipt, due 2030-01-01\nSUM of the ticks: 10000\nA TEXT OF ANY LENGTH\n',
+    );
+  });
+
   it('piscina: the results of a task come through a ring, all of them', async () => {
     const example = new Program('piscina/main', []);
     expect(await example.ended()).to.equal(0);

@@ -63,7 +63,7 @@ export class Scene {
   server(options: Partial<ServerOptions> = {}): Server {
     const server = new Server({
       name: this.serverName,
-      ...this.#places(),
+      ...this.places,
       sendCapacityBytes: 4096,
       receiveCapacityBytes: 4096,
       ...options,
@@ -73,7 +73,7 @@ export class Scene {
   }
 
   client(options: Partial<ClientOptions> = {}): Client {
-    const client = new Client({ name: this.clientName, ...this.#places(), ...options });
+    const client = new Client({ name: this.clientName, ...this.places, ...options });
     this.#clients.push(client);
     return client;
   }
@@ -260,7 +260,8 @@ export class Scene {
     this.folders.remove();
   }
 
-  #places(): { directory: string; sharedDirectory: string } {
+  /** Where its clients and servers keep their files. */
+  get places(): { directory: string; sharedDirectory: string } {
     const { directory, sharedDirectory } = this.folders;
     return { directory, sharedDirectory };
   }

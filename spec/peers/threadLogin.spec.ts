@@ -65,6 +65,7 @@ describe('a login between threads', () => {
         overTcp: { clientToServer: 0, serverToClient: 0 },
         heartbeatIntervalMs: 3000,
         connectionTimeoutMs: 10_000,
+        codec: '',
         login: new Uint8Array(0),
       };
       const { worker, words } = scene.worker(hesitant(rest), {

@@ -14,6 +14,7 @@ const HELLO: Hello = {
   overTcp: { clientToServer: 0, serverToClient: 0 },
   heartbeatIntervalMs: 10,
   connectionTimeoutMs: 100,
+  codec: '',
   login: new Uint8Array(0),
 };
 const NONE = { inproc: 0, shm: 0, tcp: 0 };
@@ -24,6 +25,7 @@ const TERMS: ServerTerms = {
   durability: 'process',
   heartbeatIntervalMs: 20,
   connectionTimeoutMs: 200,
+  codec: '',
   sendCapacityBytes: NONE,
   receiveCapacityBytes: NONE,
 };

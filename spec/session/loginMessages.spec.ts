@@ -47,6 +47,7 @@ const hello: fc.Arbitrary<Hello> = fc.record({
   overTcp: fc.record({ clientToServer: wanted, serverToClient: wanted }),
   heartbeatIntervalMs: milliseconds,
   connectionTimeoutMs: milliseconds,
+  codec: fc.constantFrom('', 'msgpack@1', 'größe@2'),
   login: data,
 });
 const welcome: fc.Arbitrary<Welcome> = fc.record({

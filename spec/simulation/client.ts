@@ -42,6 +42,7 @@ export class SimulatedClient {
       ...sizes,
       overTcp: sizes,
       ...TIMING,
+      codec: '',
       login: new Uint8Array(0),
     } as const;
     this.#login = new lib.ClientLogin(mine, hello, {

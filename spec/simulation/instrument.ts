@@ -13,6 +13,9 @@ const FORMS: readonly (readonly [RegExp, string])[] = [
   [/^(\s*)([\w.#]+)\.fill\((.*)\);$/, '$1storeFill($2, $3);'],
   [/^(\s*)([\w.#]+)\.set\((.*)\);$/, '$1storeSet($2, $3);'],
   [/^(\s*)([\w.#]+)\.write\((.*)\);$/, '$1storeText($2, $3);'],
+  [/^(\s*)(source)\.copy\((.*)\);$/, '$1$$point(), $2.copy($3);'],
+  // Out of a ring, and no store to it.
+  [/^(\s*)return ([\w.#]+)\.copy\((target, 0, .*)\);$/, '$1return $2.copy($3);'],
   // A comma keeps it one statement, where there are no braces around it.
   [/^(\s*)this\.view\.(set[A-Z]\w*)\((.*)\);$/, '$1$$point(), this.view.$2($3);'],
   [/^(\s*)return ([\w.#]+)\.write\((.*)\);$/, '$1return $$point(), $2.write($3);'],

@@ -68,6 +68,7 @@ export class SimulatedServer {
           bootId: '',
           durability: scene.disks.server ? 'disk' : 'process',
           ...TIMING,
+          codec: '',
           sendCapacityBytes: ANY,
           receiveCapacityBytes: ANY,
         },

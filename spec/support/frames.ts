@@ -14,6 +14,7 @@ export function helloFrame(client: string, fields: Partial<Hello> = {}): Buffer 
     overTcp: { clientToServer: 0, serverToClient: 0 },
     heartbeatIntervalMs: 3000,
     connectionTimeoutMs: 10000,
+    codec: '',
     login: new Uint8Array(0),
     ...fields,
   };

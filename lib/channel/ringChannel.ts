@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { Connection } from './connection/connection.js';
-import { TcpshmError } from './errors.js';
-import { DEFAULT_CAPACITY } from './ring/layout.js';
-import { checkCapacity } from './ring/memory.js';
-import { checkName, type Role } from './session/names.js';
-import { createShared, openShared, peerPresence } from './store/shared.js';
-import { PresenceLink } from './wire/presenceLink.js';
+import { Connection } from '../connection/connection.js';
+import { TcpshmError } from '../errors.js';
+import { type CodecName, codecName } from '../options.js';
+import { DEFAULT_CAPACITY } from '../ring/layout.js';
+import { checkCapacity } from '../ring/memory.js';
+import { speakAlike } from '../session/agreement.js';
+import { checkName, type Role } from '../session/names.js';
+import { createShared, openShared, peerPresence } from '../store/shared.js';
+import { PresenceLink } from '../wire/presenceLink.js';
 
 export interface RingChannelOptions {
   /** Of each of the two queues: a power of two from 4096 to 2^30. Default 2^20. */
@@ -13,12 +15,16 @@ export interface RingChannelOptions {
   /** What this end and the other one are called. Default 'main' and 'worker'. */
   readonly localName?: string;
   readonly remoteName?: string;
+  /** How this end writes its messages: whoever opens the other end and names another codec is refused. */
+  readonly codec?: CodecName;
 }
 
 /** The other end of a channel: plain data that `postMessage` and `workerData` take as it is, without a transfer. */
 export interface RingHandle {
   readonly kind: 'tcpshm.RingHandle';
   readonly memory: SharedArrayBuffer;
+  /** 'name@version', if it was said. */
+  readonly codec?: string;
 }
 
 /**
@@ -40,9 +46,10 @@ export class RingChannel {
   /** The other thread's end. */
   readonly remote: RingHandle;
 
-  /** Throws ERR_CAPACITY, ERR_NAME. */
+  /** Throws ERR_CAPACITY, ERR_NAME, ERR_OPTION. */
   constructor(options: RingChannelOptions = {}) {
     const capacity = checkCapacity(options.capacityBytes ?? DEFAULT_CAPACITY);
+    const codec = codecName(options.codec);
     const memory = createShared({
       server: checkName(options.localName ?? 'main', 'localName'),
       client: checkName(options.remoteName ?? 'worker', 'remoteName'),
@@ -52,17 +59,25 @@ export class RingChannel {
       clientToServer: capacity,
       serverToClient: capacity,
     });
-    this.remote = { kind: 'tcpshm.RingHandle', memory };
+    this.remote = { kind: 'tcpshm.RingHandle', memory, ...(codec !== '' && { codec }) };
     this.local = openEnd(memory, 'server');
   }
 
   /**
    * Opens the other end, in the thread that got the handle. One thread at a time: throws ERR_ALREADY_CONNECTED while
-   * another has it open, ERR_OPTION when this is no handle.
+   * another has it open, ERR_OPTION when this is no handle, ERR_CODEC when the other end is of another codec.
    */
-  static open(handle: RingHandle): Connection {
+  static open(handle: RingHandle, options: { readonly codec?: CodecName } = {}): Connection {
     if (handle?.kind !== 'tcpshm.RingHandle' || !(handle.memory instanceof SharedArrayBuffer)) {
       throw new TcpshmError('ERR_OPTION', `expected the remote end of a RingChannel, got ${typeof handle}`);
+    }
+    const codec = codecName(options.codec);
+    const others = handle.codec ?? '';
+    if (!speakAlike(codec, others)) {
+      throw new TcpshmError(
+        'ERR_CODEC',
+        `both ends must write their messages alike: this one with '${codec}', the other with '${others}'`,
+      );
     }
     return openEnd(handle.memory, 'client');
   }

@@ -1,0 +1,163 @@
+import type { Codec } from '../codec/codec.js';
+import type { Connection } from '../connection/connection.js';
+import { TcpshmError } from '../errors.js';
+import { checkOptions } from '../options.js';
+import { Intake, type ValueHandler } from './intake.js';
+
+export interface WaitOptions {
+  /** Ends the waiting: the promise is rejected with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SendOptions extends WaitOptions {
+  /** Of the message: 1 to 65535. Default 1. */
+  readonly type?: number;
+}
+
+/**
+ * A connection that carries values: what is sent is encoded, what arrives is decoded, and who finds a full or an empty
+ * queue can wait. Works while its client or server is polled or `run`s (an end of a RingChannel: while it is polled).
+ *
+ *     const orders = channel(connection, msgpack<Order>());
+ *     await orders.sendAsync(order);
+ *     for await (const order of orders) await book(order);
+ *
+ * There are three ways to read, one at a time: a loop, `receive`, and handlers. The connection's messages wait for them,
+ * and are not for `onMessage` any more. A disconnect ends nothing: the session goes on with the next login. Closing
+ * the connection rejects what waits with ERR_CLOSED, and ends a loop.
+ */
+export class Channel<T, D = T> implements AsyncIterable<D> {
+  readonly connection: Connection;
+  readonly codec: Codec<T, D>;
+  readonly #intake: Intake<D>;
+
+  /** @internal @see channel */
+  constructor(connection: Connection, codec: Codec<T, D>) {
+    this.connection = connection;
+    this.codec = codec;
+    this.#intake = new Intake(connection, codec);
+  }
+
+  /**
+   * Sends a value. False when the queue is full, or others wait for room in it. Throws ERR_CODEC for a value that the
+   * codec cannot carry, a RangeError for one that is too large, ERR_MESSAGE_TYPE, ERR_CLOSED.
+   */
+  send(value: T, type = 1): boolean {
+    return !this.connection.side.room.waiting && this.#push(value, type);
+  }
+
+  /**
+   * Sends a value as soon as there is room, after those that wait already. Resolves when it is in the queue. Rejects with
+   * what `send` throws, ERR_CLOSED when the connection is closed before, and the signal's reason: then it was not sent.
+   */
+  sendAsync(value: T, { signal, type = 1 }: SendOptions = {}): Promise<void> {
+    if (this.connection.state === 'closed') return Promise.reject(this.connection.side.closedError());
+    return this.connection.side.room.add(() => this.#push(value, type), signal);
+  }
+
+  /**
+   * Sends values as batches, as many as there is room for, and gives their number. Those of one call that found room
+   * become visible to the peer at once. When one cannot be sent, throws what `send` throws, and none was sent.
+   */
+  sendMany(values: Iterable<T>, type = 1): number {
+    const { connection, codec } = this;
+    if (connection.side.room.waiting) return 0;
+    let sent = 0;
+    try {
+      for (const value of values) {
+        const message = codec.encode(connection, value);
+        if (message === null) break;
+        message.type = type;
+        connection.pushMore();
+        sent++;
+      }
+    } catch (error) {
+      if (connection.state !== 'closed') connection.side.ends.producer.retract();
+      throw error;
+    }
+    if (sent > 0) connection.publish();
+    return sent;
+  }
+
+  /**
+   * The next value, which is popped with this. Several wait in order. Rejects with ERR_CODEC when the message is not what
+   * the codec writes (it stays, see `pop`), ERR_BUSY while a loop or handlers read or with a codec in place, ERR_CLOSED,
+   * and the signal's reason: then nothing was popped.
+   */
+  receive({ signal }: WaitOptions = {}): Promise<D> {
+    return this.#intake.receive(signal);
+  }
+
+  /**
+   * The values as they come. A message is popped when the loop comes back for the next one: so if this process dies in the
+   * body, or the body throws or leaves the loop, its message comes again; `pop` first to be done with it. Ends when the
+   * connection is closed. Throws ERR_BUSY while there is another loop, a `receive` that waits, or handlers.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<D, undefined> {
+    return this.#intake.iterate();
+  }
+
+  /**
+   * Has polls hand values to `handler`: those of messages of one type, or 'any' that has no handler of its own. A message
+   * is popped when its handler returns; when that throws, the poll throws it, and the message comes again. One that nobody
+   * handles stays. Throws ERR_BUSY while a loop or a `receive` reads, ERR_MESSAGE_TYPE.
+   */
+  on(type: number | 'any', handler: ValueHandler<D>): this {
+    this.#intake.on(type, handler);
+    return this;
+  }
+
+  /** Done with the message that a loop is at, or that could not be decoded. Throws ERR_NO_MESSAGE. */
+  pop(): void {
+    this.connection.front();
+    this.connection.pop();
+  }
+
+  /** Closes the connection. What was sent and not received stays in the session, as `Connection.close` has it. */
+  close(): void {
+    this.connection.close();
+  }
+
+  /** Waits until what was sent is safe as the durability of the connection words it, and closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.connection.state === 'closed') return;
+    try {
+      await this.connection.flush();
+    } finally {
+      this.connection.close();
+    }
+  }
+
+  #push(value: T, type: number): boolean {
+    const { connection } = this;
+    const message = this.codec.encode(connection, value);
+    if (message === null) return false;
+    try {
+      message.type = type;
+    } catch (error) {
+      connection.side.ends.producer.forget();
+      throw error;
+    }
+    connection.push();
+    return true;
+  }
+}
+
+/**
+ * A channel over a connection. One for each: throws ERR_BUSY when there is one already, ERR_OPTION for what is no codec,
+ * ERR_CLOSED.
+ */
+export function channel<T, D = T>(connection: Connection, codec: Codec<T, D>): Channel<T, D> {
+  checkOptions(codec, ['encode', 'decode']);
+  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw new TcpshmError('ERR_OPTION', 'a channel needs a codec, with encode and decode');
+  }
+  if (connection.state === 'closed') throw connection.side.closedError();
+  if (connection.side.reader !== null) {
+    throw new TcpshmError(
+      'ERR_BUSY',
+      `the connection to '${connection.remoteName}' has a channel or stream already`,
+    );
+  }
+  return new Channel(connection, codec);
+}
