@@ -17,6 +17,8 @@ export type { CapacityOption, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';
+export type { Listener, PortEvent } from './port/listeners.js';
+export { RingPort, type RingPortHandle, type RingPortOptions, RingPortPair } from './port/ringPort.js';
 export type { Message } from './ring/message.js';
 export type { ListenOptions } from './server/doors.js';
 export { Server, type ServerOptions } from './server/server.js';

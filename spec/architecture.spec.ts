@@ -20,6 +20,7 @@ const LAYERS = [
   ['login', 'poll'],
   ['group'],
   ['channel.ts', 'client.ts', 'server'],
+  ['port'],
   ['index.ts'],
 ] as const;
 
