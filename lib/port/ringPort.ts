@@ -37,6 +37,8 @@ interface Events {
   messageerror: [error: TcpshmError];
   drain: [];
   close: [];
+  newListener: [event: string | symbol];
+  removeListener: [event: string | symbol];
 }
 
 /**
@@ -80,14 +82,13 @@ export class RingPort extends EventEmitter<Events> {
     this.#connection = openEnd(handle.memory, handle.role);
     this.#outbox = new Outbox(this.#connection, structured, scratch, handle.waiting);
     this.#inbox = new Inbox(this.#connection, structured, scratch, handle.parts);
-    const emitter: EventEmitter = this;
-    emitter.on('newListener', (event) => {
+    this.on('newListener', (event) => {
       if (event !== 'message' || this.listenerCount('message') > 0) return;
       this.ref();
       // It listens by then.
       process.nextTick(() => this.start());
     });
-    emitter.on('removeListener', (event) => {
+    this.on('removeListener', (event) => {
       if (event === 'message' && this.listenerCount('message') === 0) this.unref();
     });
     driveEnd(this.#end);

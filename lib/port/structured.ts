@@ -16,19 +16,18 @@ export const structured: Codec<unknown> = {
   decode: trees.decode,
 };
 
-/** What MessagePack would write as something else. */
-const REFUSED = new Set([
-  'BigInt',
-  'Boolean',
-  'MessagePort',
-  'Number',
-  'Promise',
-  'SharedArrayBuffer',
-  'String',
-  'Symbol',
-  'WeakMap',
-  'WeakRef',
-  'WeakSet',
+/** What MessagePack carries as what it is, by the tag of `Object.prototype.toString`. */
+const CARRIED = new Set([
+  'Arguments',
+  'Array',
+  'ArrayBuffer',
+  'Date',
+  'Error',
+  'Map',
+  'Object',
+  'RegExp',
+  'Set',
+  'URL',
 ]);
 
 /** Whether a value has objects in it, so that one may be there twice. Throws ERR_CODEC for what cannot be carried. */
@@ -75,7 +74,9 @@ function isComposite(object: object): boolean {
     return false;
   }
   const tag = Object.prototype.toString.call(object).slice('[object '.length, -1);
-  if (REFUSED.has(tag)) throw refused(`a ${tag}`);
+  if (!CARRIED.has(tag)) throw refused(`a ${tag}`);
+  // Among them ports, whose tag does not tell.
+  if (object instanceof EventTarget) throw refused(`a ${object.constructor.name}`);
   return true;
 }
 
