@@ -62,7 +62,12 @@ export class Outbox {
         if (!(error instanceof RangeError)) throw error;
       }
     }
-    this.#keep({ tag, bytes: this.#scratch.encode(this.#codec, value), at: 0 });
+    this.postBytes(this.#scratch.encode(this.#codec, value), tag);
+  }
+
+  /** The same with a value that was encoded before. The bytes must not change any more. */
+  postBytes(bytes: Uint8Array, tag: number): void {
+    this.#keep({ tag, bytes, at: 0 });
     this.flush();
   }
 
