@@ -36,7 +36,7 @@ export interface PoolThreadSettings {
 
 export interface PoolThreadListener {
   /** It can be given tasks. */
-  up(): void;
+  up(thread: PoolThread): void;
   /** So many tasks were settled. */
   settled(count: number): void;
   /** Some tasks are over: it can be given others. */
@@ -235,7 +235,7 @@ export class PoolThread implements DrivenEnd {
       if (began && this.#why === null) {
         this.#state = 'up';
         this.#since = performance.now();
-        this.#listener.up();
+        this.#listener.up(this);
       } else {
         await this.#solo.destroy();
       }

@@ -275,9 +275,10 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   readonly #listener: PoolThreadListener = {
-    up: () => {
+    up: (thread) => {
       this.#balance();
       this.#advance();
+      if (thread.load === 0) this.#rest(thread);
     },
     settled: (count) => this.#settled(count),
     advanced: (thread) => {
@@ -337,21 +338,17 @@ export class RingPool extends EventEmitter<Events> {
 
   #abort(task: PoolTask): void {
     const { thread } = task;
-    const error = new AbortError(task.signal?.reason);
     if (thread === null) {
       this.#queue.dropped();
-      this.#reject(task, error);
-      return;
-    }
-    if (thread.takeBack(task)) {
-      this.#reject(task, error);
+    } else if (thread.takeBack(task)) {
       if (thread.load === 0) this.#rest(thread);
-      return;
+    } else {
+      // What it is at cannot be stopped in any other way.
+      void this.#let(thread, 'a task that it ran was aborted');
+      this.#fillUp();
     }
-    // What it is at cannot be stopped in any other way.
-    this.#reject(task, error);
-    void this.#let(thread, 'a task that it ran was aborted');
-    this.#fillUp();
+    this.#reject(task, new AbortError(task.signal?.reason));
+    // It may have been in the way of others.
     this.#advance();
   }
 
