@@ -142,11 +142,11 @@ export class GroupThread {
     const line = new Line<ToGroup, FromGroup>(port1, (message) => this.#hear(message));
     this.#failure = null;
     try {
-      await this.#solo.load();
+      if (!this.#solo.loaded) await this.#solo.load();
       if (this.#stopping) return new Error('it was stopped');
       const work: GroupWork = { group, port: port2, module, cpus, settings };
       this.#line = line;
-      const begun = await this.#solo.begin(work, [port2], this.#abort.signal);
+      const begun = this.#solo.begin(work, [port2], this.#abort.signal);
       const task = begun.task.then(
         () => new Error('its task came to an end'),
         (error: unknown) => error,

@@ -27,6 +27,9 @@ const SHARE = 0.25;
 /** Results that are taken before promises have their turn. */
 const RESULTS_PER_POLL = 128;
 
+/** As the threads of a pool have it. */
+export type Task = PoolTask<PoolThread>;
+
 export interface PoolThreadSettings {
   readonly handlers: HandlerNumbers;
   readonly concurrency: number;
@@ -53,8 +56,8 @@ export interface PoolThreadListener {
 export interface ThreadEnd {
   readonly error: TcpshmError;
   readonly wasUp: boolean;
-  readonly started: readonly PoolTask[];
-  readonly given: readonly PoolTask[];
+  readonly started: readonly Task[];
+  readonly given: readonly Task[];
 }
 
 /** A thread of a pool, from its start to its end, as the pool has it: tasks go in, and are settled with what comes out. */
@@ -69,7 +72,7 @@ export class PoolThread implements DrivenEnd {
   readonly #inbox: Inbox;
   readonly #scratch = new Scratch();
   readonly #claims = new Int32Array(new SharedArrayBuffer(4 * SLOTS));
-  readonly #tasks: (PoolTask | null)[] = new Array<PoolTask | null>(SLOTS).fill(null);
+  readonly #tasks: (Task | null)[] = new Array<Task | null>(SLOTS).fill(null);
   readonly #free: number[] = [];
   /** Slots of tasks that were taken back, and that the thread has not met yet. */
   #takenBack: number[] = [];
@@ -150,7 +153,7 @@ export class PoolThread implements DrivenEnd {
   }
 
   /** Gives it a task. Throws ERR_CODEC when that cannot be sent: then it does not have it. */
-  give(task: PoolTask): void {
+  give(task: Task): void {
     const slot = this.#free.pop() as number;
     this.#tell(task.handler);
     // GIVE; observed by the thread when it claims it, after the task came through the ring.
@@ -173,7 +176,7 @@ export class PoolThread implements DrivenEnd {
   }
 
   /** Takes a task back, if the thread has not started it. */
-  takeBack(task: PoolTask): boolean {
+  takeBack(task: Task): boolean {
     const { slot } = task;
     if (Atomics.compareExchange(this.#claims, slot, Claim.given, Claim.takenBack) !== Claim.given)
       return false;
@@ -183,9 +186,9 @@ export class PoolThread implements DrivenEnd {
   }
 
   /** Takes back so many of the tasks that it has not started, the youngest ones. */
-  takeBackSome(count: number): PoolTask[] {
+  takeBackSome(count: number): Task[] {
     const tasks = this.#held.sort((a, b) => b.number - a.number);
-    const taken: PoolTask[] = [];
+    const taken: Task[] = [];
     for (const task of tasks) {
       if (taken.length === count) break;
       if (this.takeBack(task)) taken.push(task);
@@ -222,7 +225,7 @@ export class PoolThread implements DrivenEnd {
       await this.#solo.load();
       if (this.#why !== null) throw this.#why;
       const work: PoolWork = { handle: this.#channel.remote, claims: this.#claims, handler, concurrency };
-      const { task, gone, thread } = await this.#solo.begin(work);
+      const { task, gone, thread } = this.#solo.begin(work);
       this.thread = thread;
       const begun = task.then(
         () => true,
@@ -253,8 +256,8 @@ export class PoolThread implements DrivenEnd {
     if (wasUp) this.#takeResults(Number.POSITIVE_INFINITY);
     this.#state = 'ended';
     undriveEnd(this);
-    const started: PoolTask[] = [];
-    const given: PoolTask[] = [];
+    const started: Task[] = [];
+    const given: Task[] = [];
     for (const task of this.#held.sort((a, b) => a.number - b.number)) {
       const claim = Atomics.load(this.#claims, task.slot);
       (claim === Claim.started ? started : given).push(task);
@@ -269,7 +272,7 @@ export class PoolThread implements DrivenEnd {
     this.#isOver();
   }
 
-  get #held(): PoolTask[] {
+  get #held(): Task[] {
     return this.#tasks.filter((task) => task !== null);
   }
 
@@ -308,7 +311,7 @@ export class PoolThread implements DrivenEnd {
     return task.reject(sortOf(tag) === FromThread.error ? revivedTaskError(value as PlainTaskError) : value);
   }
 
-  #forget(task: PoolTask): void {
+  #forget(task: Task): void {
     this.#tasks[task.slot] = null;
     task.thread = null;
     if (--this.#load === 0) refChanged();
@@ -322,7 +325,7 @@ export class PoolThread implements DrivenEnd {
     }
   }
 
-  #send(task: PoolTask, slot: number): void {
+  #send(task: Task, slot: number): void {
     const number = task.handler;
     const tag = tagFor(number === 0 ? ToThread.task : ToThread.named, slot);
     if (task.bytes !== null) {

@@ -16,6 +16,7 @@ import {
   PoolThread,
   type PoolThreadListener,
   type PoolThreadSettings,
+  type Task,
   type ThreadEnd,
 } from './poolThread.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
@@ -63,7 +64,7 @@ export class RingPool extends EventEmitter<Events> {
   readonly #threadSettings: PoolThreadSettings;
   readonly #handlers: HandlerNumbers;
   readonly #threads = new Set<PoolThread>();
-  readonly #queue = new TaskQueue();
+  readonly #queue = new TaskQueue<PoolThread>();
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
   #serial = 0;
@@ -172,9 +173,9 @@ export class RingPool extends EventEmitter<Events> {
     return this.#needsDrain;
   }
 
-  #run(value: unknown, options: RingPoolRunOptions): PoolTask {
+  #run(value: unknown, options: RingPoolRunOptions): Task {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', 'the pool is closed');
-    const task = new PoolTask(
+    const task = new PoolTask<PoolThread>(
       this.#serial,
       value,
       this.#handlerOf(options),
@@ -239,7 +240,7 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   /** Where a task is to run: of the threads with the fewest tasks that which was at it last. Null when it has to wait. */
-  #threadFor(task: PoolTask): PoolThread | null {
+  #threadFor(task: Task): PoolThread | null {
     // An abort ends the thread, so it is to cost no other task.
     const alone = task.signal !== null && this.#settings.concurrentTasksPerWorker > 1;
     let best: PoolThread | null = null;
@@ -336,7 +337,7 @@ export class RingPool extends EventEmitter<Events> {
     return thread.end(new TcpshmError('ERR_WORKER', `the thread was ended: ${why}`));
   }
 
-  #abort(task: PoolTask): void {
+  #abort(task: Task): void {
     const { thread } = task;
     if (thread === null) {
       this.#queue.dropped();
@@ -356,7 +357,7 @@ export class RingPool extends EventEmitter<Events> {
     const mine = this.#threads.delete(thread);
     this.#keepThread(thread);
     this.#busyMs += thread.busyMs;
-    const again: PoolTask[] = given.filter((task) => !task.settled);
+    const again: Task[] = given.filter((task) => !task.settled);
     for (const task of started) {
       if (task.settled) continue;
       task.losses++;
@@ -385,7 +386,7 @@ export class RingPool extends EventEmitter<Events> {
     if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
-  #reject(task: PoolTask, error: unknown): void {
+  #reject(task: Task, error: unknown): void {
     if (task.reject(error)) this.#settled(1);
   }
 

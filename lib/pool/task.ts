@@ -1,5 +1,4 @@
 import { TcpshmError } from '../errors.js';
-import type { PoolThread } from './poolThread.js';
 
 /** What may abort a task: an AbortSignal, or an emitter of 'abort', as piscina takes them. */
 export type AbortSource =
@@ -20,8 +19,8 @@ export class AbortError extends Error {
   }
 }
 
-/** A task of a pool, from `run` until its promise is settled, which it is once. */
-export class PoolTask {
+/** A task of a pool, from `run` until its promise is settled, which it is once. `T` is where it is. */
+export class PoolTask<T> {
   /** In the order of `run`. */
   readonly number: number;
   readonly value: unknown;
@@ -31,7 +30,7 @@ export class PoolTask {
   readonly signal: AbortSource | null;
   readonly promise: Promise<unknown>;
   /** Where it is, with its slot there; null while it waits. */
-  thread: PoolThread | null = null;
+  thread: T | null = null;
   slot = 0;
   /** The value as it went out, where it is gone here. */
   bytes: Uint8Array | null = null;
@@ -103,8 +102,8 @@ export function checkSignal(signal: unknown): AbortSource | null {
 }
 
 /** Tasks that wait, the oldest first. */
-export class TaskQueue {
-  #tasks: (PoolTask | null)[] = [];
+export class TaskQueue<T> {
+  #tasks: (PoolTask<T> | null)[] = [];
   #first = 0;
   #size = 0;
 
@@ -112,7 +111,7 @@ export class TaskQueue {
     return this.#size;
   }
 
-  get first(): PoolTask | null {
+  get first(): PoolTask<T> | null {
     while (this.#first < this.#tasks.length) {
       const task = this.#tasks[this.#first] ?? null;
       if (task !== null && !task.settled) return task;
@@ -123,21 +122,21 @@ export class TaskQueue {
     return null;
   }
 
-  push(task: PoolTask): void {
+  push(task: PoolTask<T>): void {
     this.#tasks.push(task);
     this.#size++;
   }
 
   /** Puts some back where they were: ahead of all that came later. */
-  putBack(tasks: readonly PoolTask[]): void {
+  putBack(tasks: readonly PoolTask<T>[]): void {
     if (tasks.length === 0) return;
     const rest = this.#tasks.slice(this.#first).filter((task) => task !== null && !task.settled);
-    this.#tasks = [...tasks, ...(rest as PoolTask[])].sort((a, b) => a.number - b.number);
+    this.#tasks = [...tasks, ...(rest as PoolTask<T>[])].sort((a, b) => a.number - b.number);
     this.#first = 0;
     this.#size = this.#tasks.length;
   }
 
-  shift(): PoolTask | null {
+  shift(): PoolTask<T> | null {
     const task = this.first;
     if (task === null) return null;
     this.#tasks[this.#first++] = null;

@@ -39,20 +39,20 @@ export class SoloThread {
     this.#onMessage = onMessage;
   }
 
-  /** Loads piscina: who has no threads need not. */
-  async load(): Promise<Piscina> {
-    const { Piscina } = await import('piscina');
-    this.#piscina ??= this.#make(Piscina);
-    return this.#piscina;
+  /** Whether tasks can begin. */
+  get loaded(): boolean {
+    return this.#piscina !== null;
   }
 
-  /** Starts the thread, if it is not there, with a task. `signal` ends it. */
-  async begin(
-    work: object,
-    transferList: readonly Transferable[] = [],
-    signal?: AbortSignal,
-  ): Promise<Begun> {
-    const piscina = await this.load();
+  /** Loads piscina, before the first task: who has no threads need not. */
+  async load(): Promise<void> {
+    const { Piscina } = await import('piscina');
+    this.#piscina ??= this.#make(Piscina);
+  }
+
+  /** Starts the thread, if it is not there, with a task. `signal` ends it. Once it is loaded. */
+  begin(work: object, transferList: readonly Transferable[] = [], signal?: AbortSignal): Begun {
+    const piscina = this.#piscina as Piscina;
     this.failure = null;
     const task = piscina.run(work, {
       transferList: [...transferList],
