@@ -16,8 +16,18 @@ export interface DrivenEnd {
 
 /** So long it polls after something has moved, in milliseconds, before the event loop turns: other work waits meanwhile. */
 const SPIN_MS = 0.05;
-/** So long it then polls once in each turn of the event loop, before it sleeps. */
-const YIELD_MS = 1;
+/**
+ * So long it waits awake, at the most and at the least, before it sleeps: after the first time above, by a poll in each
+ * turn of the event loop. At the most where that has paid; less where what it waited for came only once it slept, as it does
+ * when there are more threads than processors, and this one keeps its peer from running (1300 µs for a round trip instead
+ * of 100).
+ */
+const PATIENCE_MS = 1;
+const IMPATIENCE_MS = 0.02;
+/** What comes so soon after it fell asleep has been waited for in vain. */
+const SOON_MS = 1;
+/** After so many of those it is patient again once: its peer may just need a little longer. */
+const VAIN_WAITS = 32;
 /** So long it goes on while messages flow, before the event loop turns. */
 const TURN_MS = 1;
 /** So often those that sleep are looked at: no bell rings when the thread of a peer dies. */
@@ -43,6 +53,11 @@ class ThreadDriver {
   #running = false;
   /** Something was asked for that the next look at the ends must come before. */
   #stirred = false;
+  /** So long it waits awake. */
+  #patienceMs = PATIENCE_MS;
+  #vainWaits = 0;
+  /** When it fell asleep, if nothing has come since. */
+  #sleptAt = Number.NaN;
 
   add(end: DrivenEnd): void {
     const polled = new Polled(end.connection, 0, this.#waker, () => this.#hot.push(end));
@@ -92,19 +107,36 @@ class ThreadDriver {
       const now = performance.now();
       if (this.#stirred) {
         this.#stirred = false;
+        this.#sleptAt = Number.NaN;
         movedAt = now;
       }
       if (moved) {
+        this.#learn(now - movedAt, now);
         movedAt = now;
         await drained();
         if (now - turnedAt < TURN_MS) continue;
-      } else if (now - movedAt < SPIN_MS && now - turnedAt < TURN_MS) continue;
+      }
+      const waitedMs = now - movedAt;
+      const patient = waitedMs < this.#patienceMs;
+      if (!moved && patient && waitedMs < SPIN_MS && now - turnedAt < TURN_MS) continue;
       const alive = this.#alive;
-      if (moved || (alive && now - movedAt < SPIN_MS + YIELD_MS)) await nextTurn(alive);
-      else await this.#sleep(alive);
+      if (moved || (alive && patient)) await nextTurn(alive);
+      else await this.#sleep(alive, now);
       turnedAt = performance.now();
     }
     this.#running = false;
+  }
+
+  /** Something has come after so long a wait: how long is the next one to be awake? */
+  #learn(waitedMs: number, now: number): void {
+    if (Number.isNaN(this.#sleptAt)) {
+      this.#patienceMs = Math.max(this.#patienceMs, Math.min(PATIENCE_MS, 4 * waitedMs));
+    } else if (now - this.#sleptAt < SOON_MS) {
+      this.#vainWaits++;
+      const again = this.#vainWaits % VAIN_WAITS === 0;
+      this.#patienceMs = again ? PATIENCE_MS : Math.max(IMPATIENCE_MS, this.#patienceMs / 4);
+    }
+    this.#sleptAt = Number.NaN;
   }
 
   /** Some polls of those that are hot, until something moves. */
@@ -131,7 +163,7 @@ class ThreadDriver {
   }
 
   /** Lets all become cold, and sleeps until one of them is stirred, or for as long as that can wait. */
-  async #sleep(alive: boolean): Promise<void> {
+  async #sleep(alive: boolean, now: number): Promise<void> {
     let restless = false;
     const staying: DrivenEnd[] = [];
     for (const end of this.#hot) {
@@ -144,6 +176,7 @@ class ThreadDriver {
       if (!alive) await nextTurn(alive);
       return;
     }
+    if (!restless && Number.isNaN(this.#sleptAt)) this.#sleptAt = now;
     const woken = await this.#waker.sleep(restless ? RESTLESS_MS : LOOK_MS, alive);
     if (woken) this.#waker.take();
     else if (!restless) for (const polled of this.#members.values()) polled.stir();
