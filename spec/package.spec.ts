@@ -46,7 +46,7 @@ describe('the package', () => {
     mkdirSync(installed, { recursive: true });
     execFileSync('tar', ['-xzf', join(folder, archive), '-C', installed, '--strip-components=1']);
     // Its dependencies. Nothing else is done at an installation: no script is run.
-    for (const name of ['node-gyp-build', 'piscina']) {
+    for (const name of ['msgpackr', 'node-gyp-build', 'piscina']) {
       symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
     }
   });
