@@ -18,15 +18,22 @@ describe('a task of a RingPool', () => {
     return scene.words[FIRST + number] as number;
   }
 
+  /** Short tasks, so that the next ones are given to the thread ahead. */
+  async function warm(pool: RingPool): Promise<void> {
+    await Promise.all(Array.from({ length: 2000 }, () => pool.run(0)));
+  }
+
   /** A pool of one thread, which a task blocks until the gate opens, with the promise of that task. */
-  async function blocked(): Promise<{ readonly pool: RingPool; readonly first: Promise<unknown> }> {
+  async function blocked(): Promise<{
+    readonly pool: RingPool;
+    readonly first: Promise<unknown>;
+    readonly running: () => boolean;
+  }> {
     const pool = scene.pool({ name: 'counted' });
-    // Short ones, so that the next ones are given to the thread ahead.
-    for (let n = 0; n < 100; n++) await pool.run(0);
+    await warm(pool);
     const runs = scene.words[RUNS] as number;
     const first = pool.run(null, { name: 'gated' });
-    await until(() => scene.words[RUNS] === runs + 1, 'the first to run');
-    return { pool, first };
+    return { pool, first, running: () => scene.words[RUNS] === runs + 1 };
   }
 
   describe('that is aborted', () => {
@@ -39,10 +46,11 @@ describe('a task of a RingPool', () => {
     });
 
     it('does not run while it waits, also when its thread has it already', async () => {
-      const { pool, first } = await blocked();
+      const { pool, first, running } = await blocked();
       const controllers = Array.from({ length: 20 }, () => new AbortController());
       const aborted = controllers.map(({ signal }, i) => rejection(pool.run(i + 1, { signal })));
       const others = Array.from({ length: 20 }, (_, i) => pool.run(i + 101));
+      await until(running, 'the first to run');
       for (const controller of controllers) controller.abort();
       for (const error of await Promise.all(aborted)) expect(error.name).to.equal('AbortError');
       scene.openGate();
@@ -57,7 +65,7 @@ describe('a task of a RingPool', () => {
     it('ends with its thread while it runs, and the others run in another one', async () => {
       const pool = scene.pool({ name: 'counted' });
       const emitter = new EventEmitter();
-      for (let n = 0; n < 100; n++) await pool.run(0);
+      await warm(pool);
       const runs = scene.words[RUNS] as number;
       const aborted = rejection(pool.run(null, { name: 'gated', signal: emitter }));
       await until(() => scene.words[RUNS] === runs + 1, 'it to run');
@@ -99,13 +107,13 @@ describe('a task of a RingPool', () => {
         const pool = scene.pool({ name: 'counted', resourceLimits: { maxOldGenerationSizeMb: 32 } });
         const errors: TcpshmError[] = [];
         pool.on('error', (error) => errors.push(error));
-        for (let n = 0; n < 100; n++) await pool.run(0);
+        await warm(pool);
         const dead = rejection(
           how === 'terminate' ? pool.run(null, { name: 'gated' }) : pool.run({ how }, { name: 'die' }),
         );
         const others = Array.from({ length: 200 }, (_, i) => pool.run(i + 1));
         if (how === 'terminate') {
-          await until(() => scene.words[RUNS] === 101, 'it to run');
+          await until(() => scene.words[RUNS] === 2001, 'it to run');
           await pool.threads[0]?.terminate();
         }
         const error = await dead;
@@ -129,7 +137,7 @@ describe('a task of a RingPool', () => {
 
     it('is sent again as it was, with what was transferred', async () => {
       const pool = scene.pool({ name: 'counted' });
-      for (let n = 0; n < 100; n++) await pool.run(0);
+      await warm(pool);
       const dead = rejection(pool.run({ how: 'exit' }, { name: 'die' }));
       const bytes = new Uint8Array([1, 2, 3]);
       const other = pool.run(bytes, { name: 'echo', transferList: [bytes.buffer] });
