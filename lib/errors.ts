@@ -22,10 +22,11 @@ export const ERROR_CODES = [
   'ERR_OPTION', // an option of the wrong type or range
   'ERR_PROTOCOL', // the peer sent what the protocol does not allow
   'ERR_PROTOCOL_VERSION', // the peer speaks another version of the protocol
+  'ERR_QUEUE_FULL', // a pool has as many tasks waiting as it may have
   'ERR_SEGMENT', // a segment or session file that is not what it must be
   'ERR_SEQUENCE_MISMATCH', // the positions of both sides cannot both be true
   'ERR_SYSTEM', // a system call failed in a way that nothing above describes
-  'ERR_WORKER', // the thread of a group could not be started, or has ended by itself: the cause says why
+  'ERR_WORKER', // a thread, of a group or pool, could not be started, or has ended by itself: the cause says why
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

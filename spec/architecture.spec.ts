@@ -18,15 +18,18 @@ const LAYERS = [
   ['connection'],
   ['codec'],
   ['login', 'poll'],
+  ['thread'],
   ['group'],
   ['channel', 'client.ts', 'server'],
+  ['port'],
+  ['pool'],
   ['index.ts'],
 ] as const;
 
 /** The one file that may load the native module. */
 const NATIVE = 'memory/native.ts';
 /** The one file that may load piscina, and when it is needed only. */
-const PISCINA = 'group/thread.ts';
+const PISCINA = 'thread/soloThread.ts';
 
 /** The one file that loads msgpackr. */
 const MSGPACKR = 'codec/msgpack.ts';

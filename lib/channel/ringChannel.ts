@@ -48,17 +48,8 @@ export class RingChannel {
 
   /** Throws ERR_CAPACITY, ERR_NAME, ERR_OPTION. */
   constructor(options: RingChannelOptions = {}) {
-    const capacity = checkCapacity(options.capacityBytes ?? DEFAULT_CAPACITY);
     const codec = codecName(options.codec);
-    const memory = createShared({
-      server: checkName(options.localName ?? 'main', 'localName'),
-      client: checkName(options.remoteName ?? 'worker', 'remoteName'),
-      sessionId: randomBytes(8).toString('hex'),
-      bootId: '',
-      journal: false,
-      clientToServer: capacity,
-      serverToClient: capacity,
-    });
+    const memory = createChannel(options);
     this.remote = { kind: 'tcpshm.RingHandle', memory, ...(codec !== '' && { codec }) };
     this.local = openEnd(memory, 'server');
   }
@@ -83,7 +74,22 @@ export class RingChannel {
   }
 }
 
-function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
+/** @internal The memory of both ends, of which neither is open. Throws ERR_CAPACITY, ERR_NAME. */
+export function createChannel(options: RingChannelOptions): SharedArrayBuffer {
+  const capacity = checkCapacity(options.capacityBytes ?? DEFAULT_CAPACITY);
+  return createShared({
+    server: checkName(options.localName ?? 'main', 'localName'),
+    client: checkName(options.remoteName ?? 'worker', 'remoteName'),
+    sessionId: randomBytes(8).toString('hex'),
+    bootId: '',
+    journal: false,
+    clientToServer: capacity,
+    serverToClient: capacity,
+  });
+}
+
+/** @internal Opens one end of it, in this thread. Throws ERR_ALREADY_CONNECTED, ERR_SEGMENT. */
+export function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
   const open = openShared(memory, role, {});
   const connection = new Connection(open, 'inproc', () => {});
   connection.side.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type ResourceLimits } from 'node:worker_threads';
-import type { Piscina } from 'piscina';
 import { TcpshmError } from '../errors.js';
 import { type BackoffSettings, delayBefore } from '../session/backoff.js';
+import { SoloThread } from '../thread/soloThread.js';
 import { revivedError } from './failure.js';
 import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
@@ -45,7 +45,7 @@ export interface ThreadListener {
 export class GroupThread {
   readonly #settings: ThreadSettings;
   readonly #listener: ThreadListener;
-  #piscina: Piscina | null = null;
+  readonly #solo: SoloThread;
   #line: Line<ToGroup, FromGroup> | null = null;
   /** Since when it can be given connections; null while it cannot. */
   #upSince: number | null = null;
@@ -66,6 +66,12 @@ export class GroupThread {
   constructor(settings: ThreadSettings, listener: ThreadListener) {
     this.#settings = settings;
     this.#listener = listener;
+    const { resourceLimits } = settings;
+    this.#solo = new SoloThread({
+      filename: MAIN,
+      name: 'runGroup',
+      ...(resourceLimits !== null && { resourceLimits }),
+    });
   }
 
   /** Whether it can be given connections. */
@@ -136,26 +142,22 @@ export class GroupThread {
     const line = new Line<ToGroup, FromGroup>(port1, (message) => this.#hear(message));
     this.#failure = null;
     try {
-      this.#piscina ??= await this.#makePiscina();
-      const piscina = this.#piscina;
+      if (!this.#solo.loaded) await this.#solo.load();
       if (this.#stopping) return new Error('it was stopped');
       const work: GroupWork = { group, port: port2, module, cpus, settings };
-      const options = { transferList: [port2], signal: this.#abort.signal };
       this.#line = line;
-      const task = piscina.run(work, options).then(
+      const begun = this.#solo.begin(work, [port2], this.#abort.signal);
+      const task = begun.task.then(
         () => new Error('its task came to an end'),
         (error: unknown) => error,
       );
-      const gone = Promise.all(
-        piscina.threads.map((thread) => new Promise((resolve) => thread.once('exit', resolve))),
-      );
       // Its end comes without that of the task where it did not get as far as that.
-      await Promise.race([task, gone]);
+      await Promise.race([task, begun.gone]);
       // Where the task has come to its end, the thread is still there.
-      await piscina.destroy();
-      await gone;
+      await this.#solo.destroy();
+      await begun.gone;
       line.poll();
-      return this.#failure ?? (await task);
+      return this.#failure ?? this.#solo.failure ?? (await task);
     } catch (error) {
       return error;
     } finally {
@@ -163,26 +165,6 @@ export class GroupThread {
       line.close();
       port2.close();
     }
-  }
-
-  async #makePiscina(): Promise<Piscina> {
-    // Who has no threads of groups need not load it.
-    const { Piscina } = await import('piscina');
-    const { resourceLimits } = this.#settings;
-    const piscina = new Piscina({
-      filename: MAIN,
-      name: 'runGroup',
-      minThreads: 0,
-      maxThreads: 1,
-      atomics: 'disabled',
-      recordTiming: false,
-      ...(resourceLimits !== null && { resourceLimits }),
-    });
-    // Of a thread that did not get as far as the task.
-    piscina.on('error', (error: Error) => {
-      this.#failure ??= error;
-    });
-    return piscina;
   }
 
   #hear(message: FromGroup): void {

@@ -31,4 +31,21 @@ describe('the examples with threads', () => {
     expect(example.stdout).to.match(/^41538 primes came through the ring, the largest 499979/);
     expect(example.stdout).to.include('the task says that it found 41538');
   });
+
+  it('port: every answer comes back right, and the end is seen', async () => {
+    const example = new Program('port/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.match(/^100000 answers, 0 of them wrong\n10000 questions, each awaited/);
+    expect(example.stdout).to.include('the worker has seen the end');
+  });
+
+  for (const options of [[], ['--piscina']]) {
+    it(`pool: the results of all tasks are right ${options}`, async () => {
+      const example = new Program('pool/main', options);
+      expect(await example.ended()).to.equal(0);
+      expect(example.stdout).to.match(/^20000 tasks at once: \d+ per second\n2000 tasks, each awaited: /);
+      expect(example.stdout).to.include('an error of a task: a text is a string, got number\n');
+      expect(example.stdout).to.include('0 results were wrong');
+    });
+  }
 });

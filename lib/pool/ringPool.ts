@@ -1,0 +1,438 @@
+import { EventEmitter } from 'node:events';
+import type { Worker } from 'node:worker_threads';
+import { TcpshmError } from '../errors.js';
+import { checkOptions } from '../options.js';
+import { checkTransferable } from '../port/ringPort.js';
+import { HandlerNumbers } from './handlerNumbers.js';
+import {
+  file,
+  type PoolSettings,
+  poolSettings,
+  type RingPoolOptions,
+  text,
+  threadOptions,
+} from './options.js';
+import {
+  PoolThread,
+  type PoolThreadListener,
+  type PoolThreadSettings,
+  type Task,
+  type ThreadEnd,
+} from './poolThread.js';
+import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
+
+export interface RingPoolRunOptions {
+  /** Another module than that of the pool. */
+  readonly filename?: string | URL | null;
+  /** Another export than that of the pool. */
+  readonly name?: string | null;
+  readonly signal?: AbortSource | null;
+  /** Array buffers that are detached here once they were copied. */
+  readonly transferList?: readonly unknown[];
+}
+
+interface Events {
+  /** A thread has failed: ERR_WORKER. It is replaced when it is needed. */
+  error: [error: TcpshmError];
+  /** There is room for another task that need not wait, after there was none. */
+  drain: [];
+  needsDrain: [];
+  /** What a thread has posted to its parent. */
+  message: [value: unknown];
+}
+
+/** So often a task may lose its thread, with `onCrash: 'retry'`. */
+const MOST_LOSSES = 3;
+
+/**
+ * Runs tasks in threads, as piscina does: same options, same task modules, same `run`. Piscina starts and ends the
+ * threads; tasks and results go through rings, which makes short tasks many times cheaper. A thread is given tasks ahead
+ * as far as they are short, and they are taken back when it stalls.
+ *
+ *     const pool = new RingPool({ filename: new URL('./task.js', import.meta.url) });
+ *     await pool.run({ a: 4, b: 6 });
+ *     await pool.close();
+ *
+ * Every promise of `run` settles once: with what the task gives or throws (errors with their stacks and properties), an
+ * AbortError, or a TcpshmError: ERR_CODEC (the task or its result cannot be sent: see {@link RingPort}), ERR_QUEUE_FULL,
+ * ERR_WORKER (the thread died while it ran), ERR_CLOSED (the pool was closed or destroyed).
+ *
+ * Keeps the process alive while there are tasks. Belongs to the thread that made it.
+ */
+export class RingPool extends EventEmitter<Events> {
+  readonly #settings: PoolSettings;
+  readonly #threadSettings: PoolThreadSettings;
+  readonly #handlers: HandlerNumbers;
+  readonly #threads = new Set<PoolThread>();
+  readonly #queue = new TaskQueue<PoolThread>();
+  readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
+  readonly #madeAt = performance.now();
+  #serial = 0;
+  #pending = 0;
+  #completed = 0;
+  #needsDrain = false;
+  /** Of threads that have ended. */
+  #busyMs = 0;
+  #closed = false;
+  #whenIdle: (() => void)[] = [];
+  #closing: Promise<void> | null = null;
+  #destroyed = false;
+
+  /** Throws ERR_OPTION, ERR_CAPACITY. The first `minThreads` are started at once. */
+  constructor(options: RingPoolOptions = {}) {
+    super();
+    const settings = poolSettings(options);
+    const { filename, name, concurrentTasksPerWorker: concurrency, capacityBytes } = settings;
+    this.#settings = settings;
+    this.#handlers = new HandlerNumbers(filename === null ? null : { filename, name });
+    this.#threadSettings = {
+      handlers: this.#handlers,
+      concurrency,
+      capacityBytes,
+      solo: threadOptions(options),
+    };
+    this.#fillUp();
+  }
+
+  /** Runs a task in one of the threads, as soon as one is free. */
+  run<R = unknown>(value?: unknown, options: RingPoolRunOptions = {}): Promise<R> {
+    try {
+      return this.#run(value, options).promise as Promise<R>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Takes no tasks any more, waits for those that there are (with `drain: false`, or piscina's `force: true`, only for
+   * those that run: the others reject with ERR_CLOSED), and ends the threads.
+   */
+  close(options: { readonly drain?: boolean; readonly force?: boolean } = {}): Promise<void> {
+    checkOptions(options);
+    this.#closed = true;
+    if (options.drain === false || options.force === true) this.#dropWaiting();
+    this.#closing ??= this.#idle().then(() => this.#end());
+    return this.#closing;
+  }
+
+  /** Ends the threads, whatever they are at: all tasks that there are reject with ERR_CLOSED. */
+  async destroy(): Promise<void> {
+    this.#closed = true;
+    this.#dropWaiting();
+    await this.#end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** What was asked for, with what is the default. */
+  get options(): PoolSettings {
+    return this.#settings;
+  }
+
+  get minThreads(): number {
+    return this.#settings.minThreads;
+  }
+
+  get maxThreads(): number {
+    return this.#settings.maxThreads;
+  }
+
+  /** The threads that there are, for their events and ids. */
+  get threads(): Worker[] {
+    return [...this.#threads].flatMap(({ thread }) => (thread === null ? [] : [thread]));
+  }
+
+  /** Tasks that no thread can have started. */
+  get queueSize(): number {
+    let ahead = 0;
+    for (const thread of this.#threads) ahead += thread.ahead;
+    return this.#queue.size + ahead;
+  }
+
+  /** Tasks that are settled, in whatever way. */
+  get completed(): number {
+    return this.#completed;
+  }
+
+  /** Milliseconds since the pool was made. */
+  get duration(): number {
+    return performance.now() - this.#madeAt;
+  }
+
+  /** Which part of the time that there was for `maxThreads` threads had tasks in it: 0 to 1. */
+  get utilization(): number {
+    let busyMs = this.#busyMs;
+    for (const thread of this.#threads) busyMs += thread.busyMs;
+    return Math.min(1, busyMs / (this.duration * this.#settings.maxThreads));
+  }
+
+  /** Whether every thread that there may be has as much to run as it can run at once. */
+  get needsDrain(): boolean {
+    return this.#needsDrain;
+  }
+
+  #run(value: unknown, options: RingPoolRunOptions): Task {
+    if (this.#closed) throw new TcpshmError('ERR_CLOSED', 'the pool is closed');
+    const task = new PoolTask<PoolThread>(
+      this.#serial,
+      value,
+      this.#handlerOf(options),
+      options.transferList ?? NOTHING,
+      checkSignal(options.signal),
+    );
+    const { signal } = task;
+    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    if (task.transferList !== NOTHING) checkTransferable(task.transferList);
+    const { maxQueue } = this.#settings;
+    if (maxQueue !== Number.POSITIVE_INFINITY && this.#pending >= this.#capacity + maxQueue) {
+      throw new TcpshmError(
+        'ERR_QUEUE_FULL',
+        maxQueue === 0
+          ? 'No task queue available and all Workers are busy'
+          : `Task queue is at limit: ${maxQueue} tasks wait`,
+      );
+    }
+    this.#serial++;
+    this.#pending++;
+    task.listen(() => this.#abort(task));
+    this.#queue.push(task);
+    this.#advance();
+    this.#lookAtDrain();
+    return task;
+  }
+
+  #handlerOf({ filename, name }: RingPoolRunOptions): number {
+    const { main } = this.#handlers;
+    if (
+      (filename === undefined || filename === null) &&
+      (name === undefined || name === null) &&
+      main !== null
+    )
+      return 0;
+    const module = filename === undefined || filename === null ? this.#settings.filename : file(filename);
+    if (module === null)
+      throw new TcpshmError('ERR_OPTION', 'filename must be provided to run() or in options object');
+    return this.#handlers.of({ filename: module, name: text(name, 'name', this.#settings.name) });
+  }
+
+  /** Tasks that can run at once. */
+  get #capacity(): number {
+    return this.#settings.maxThreads * this.#settings.concurrentTasksPerWorker;
+  }
+
+  /** Gives out what waits, as far as that can be. */
+  #advance(): void {
+    for (let task = this.#queue.first; task !== null; task = this.#queue.first) {
+      const thread = this.#threadFor(task);
+      if (thread === null) break;
+      this.#queue.shift();
+      try {
+        thread.give(task);
+      } catch (error) {
+        this.#reject(task, error);
+        continue;
+      }
+      this.#keepThread(thread);
+    }
+    if (this.#wantsThread()) this.#start();
+  }
+
+  /** Where a task is to run: of the threads with the fewest tasks that which was at it last. Null when it has to wait. */
+  #threadFor(task: Task): PoolThread | null {
+    // An abort ends the thread, so it is to cost no other task.
+    const alone = task.signal !== null && this.#settings.concurrentTasksPerWorker > 1;
+    let best: PoolThread | null = null;
+    for (const thread of this.#threads) {
+      if (!thread.up || thread.full || thread.exclusive || (alone && thread.load > 0)) continue;
+      if (
+        best === null ||
+        thread.load < best.load ||
+        (thread.load === best.load && thread.since > best.since)
+      )
+        best = thread;
+    }
+    if (best !== null && alone) best.exclusive = true;
+    return best;
+  }
+
+  /** Whether there is something for one more thread to do. */
+  #wantsThread(): boolean {
+    const { maxThreads, concurrentTasksPerWorker } = this.#settings;
+    if (this.#threads.size >= maxThreads) return false;
+    let room = 0;
+    for (const thread of this.#threads)
+      room += thread.exclusive ? 0 : Math.max(0, concurrentTasksPerWorker - (thread.up ? thread.load : 0));
+    return this.queueSize > room;
+  }
+
+  #fillUp(): void {
+    while (this.#threads.size < this.#settings.minThreads) this.#start();
+  }
+
+  #start(): void {
+    this.#threads.add(new PoolThread(this.#threadSettings, this.#listener));
+  }
+
+  readonly #listener: PoolThreadListener = {
+    up: (thread) => {
+      this.#balance();
+      this.#advance();
+      if (thread.load === 0) this.#rest(thread);
+    },
+    settled: (count) => this.#settled(count),
+    advanced: (thread) => {
+      if (thread.load === 0 && this.#threads.has(thread)) this.#rest(thread);
+      this.#balance();
+      this.#advance();
+      this.#lookAtDrain();
+    },
+    ended: (thread, end) => this.#ended(thread, end),
+    message: (value) => this.emit('message', value),
+  };
+
+  /** Has threads that have nothing to do take over what others cannot come to. */
+  #balance(): void {
+    if (this.#threads.size < 2) return;
+    for (const thread of this.#threads) {
+      if (thread.ahead === 0 || !thread.stalled) continue;
+      this.#queue.putBack(thread.takeBackSome(thread.ahead));
+    }
+    if (this.#queue.size > 0) return;
+    for (const idle of this.#threads) {
+      if (!idle.up || idle.load > 0) continue;
+      let busiest: PoolThread | null = null;
+      for (const thread of this.#threads) if (thread.ahead > (busiest?.ahead ?? 0)) busiest = thread;
+      if (busiest === null) return;
+      this.#queue.putBack(busiest.takeBackSome(Math.ceil(busiest.ahead / 2)));
+    }
+  }
+
+  /** A thread has nothing to do. */
+  #rest(thread: PoolThread): void {
+    thread.exclusive = false;
+    const { idleTimeout, minThreads } = this.#settings;
+    if (idleTimeout === Number.POSITIVE_INFINITY || this.#threads.size <= minThreads) return;
+    if (this.#idleTimers.has(thread)) return;
+    const timer = setTimeout(() => {
+      this.#idleTimers.delete(thread);
+      if (thread.load === 0 && this.#threads.size > minThreads) this.#let(thread, 'it was idle');
+    }, idleTimeout);
+    this.#idleTimers.set(thread, timer.unref());
+  }
+
+  #keepThread(thread: PoolThread): void {
+    const timer = this.#idleTimers.get(thread);
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#idleTimers.delete(thread);
+  }
+
+  /** Ends a thread, which is not the pool's any more from here on. */
+  #let(thread: PoolThread, why: string): Promise<void> {
+    this.#threads.delete(thread);
+    this.#keepThread(thread);
+    this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
+    return thread.end(new TcpshmError('ERR_WORKER', `the thread was ended: ${why}`));
+  }
+
+  #abort(task: Task): void {
+    const { thread } = task;
+    if (thread === null) {
+      this.#queue.dropped();
+    } else if (thread.takeBack(task)) {
+      if (thread.load === 0) this.#rest(thread);
+    } else {
+      // What it is at cannot be stopped in any other way.
+      void this.#let(thread, 'a task that it ran was aborted');
+      this.#fillUp();
+    }
+    this.#reject(task, new AbortError(task.signal?.reason));
+    // It may have been in the way of others.
+    this.#advance();
+  }
+
+  #ended(thread: PoolThread, { error, wasUp, started, given }: ThreadEnd): void {
+    const mine = this.#threads.delete(thread);
+    this.#keepThread(thread);
+    this.#busyMs += thread.busyMs;
+    const again: Task[] = given.filter((task) => !task.settled);
+    for (const task of started) {
+      if (task.settled) continue;
+      task.losses++;
+      if (!this.#closed && this.#settings.onCrash === 'retry' && task.losses <= MOST_LOSSES) again.push(task);
+      else this.#reject(task, error);
+    }
+    if (this.#destroyed) for (const task of again) this.#reject(task, error);
+    else this.#queue.putBack(again);
+    // One that was ended by the pool is no failure.
+    if (mine) this.#failed(error, wasUp);
+    if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
+      if (wasUp) this.#fillUp();
+      this.#advance();
+    }
+    this.#lookAtIdle();
+  }
+
+  #failed(error: TcpshmError, wasUp: boolean): void {
+    if (!wasUp) {
+      // If none can be started, nobody will ever run what waits.
+      if (![...this.#threads].some((thread) => thread.up || thread.starting)) {
+        for (let task = this.#queue.shift(); task !== null; task = this.#queue.shift())
+          this.#reject(task, error);
+      }
+    }
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+  }
+
+  #reject(task: Task, error: unknown): void {
+    if (task.reject(error)) this.#settled(1);
+  }
+
+  #settled(count: number): void {
+    this.#completed += count;
+    this.#pending -= count;
+    this.#lookAtIdle();
+  }
+
+  #lookAtIdle(): void {
+    if (this.#pending > 0) return;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  #lookAtDrain(): void {
+    const full = this.#pending >= this.#capacity;
+    if (full === this.#needsDrain) return;
+    this.#needsDrain = full;
+    if (this.listenerCount(full ? 'needsDrain' : 'drain') > 0)
+      queueMicrotask(() => this.emit(full ? 'needsDrain' : 'drain'));
+  }
+
+  #idle(): Promise<void> {
+    return this.#pending === 0
+      ? Promise.resolve()
+      : new Promise((resolve) => {
+          this.#whenIdle.push(resolve);
+        });
+  }
+
+  /** Rejects what has not started. */
+  #dropWaiting(): void {
+    for (const thread of this.#threads) this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
+    const error = new TcpshmError('ERR_CLOSED', 'the pool was closed before the task could run');
+    for (let task = this.#queue.shift(); task !== null; task = this.#queue.shift()) this.#reject(task, error);
+  }
+
+  async #end(): Promise<void> {
+    const why = new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran');
+    const threads = [...this.#threads];
+    this.#destroyed = true;
+    this.#threads.clear();
+    for (const timer of this.#idleTimers.values()) clearTimeout(timer);
+    this.#idleTimers.clear();
+    await Promise.all(threads.map((thread) => thread.end(why)));
+  }
+}
+
+const NOTHING: readonly unknown[] = [];
