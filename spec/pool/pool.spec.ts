@@ -150,7 +150,7 @@ describe('RingPool', () => {
         };
         expect(error).to.be.instanceOf(RangeError);
         expect(error).to.include({ name: 'ShopError', message: 'sold out', code: 'E_SOLD_OUT' });
-        expect(error.stack).to.match(/sold out[\s\S]*tasks\.js/);
+        expect(error.stack).to.match(/sold out[\s\S]*tasks\.[jt]s/);
         expect(error.stock).to.deep.equal(new Map([['apples', 0]]));
         expect(error).to.not.have.property('log');
         expect(error.cause).to.be.instanceOf(TypeError).with.property('message', 'no apples');
