@@ -61,6 +61,11 @@ export class RingConsumer {
   private readonly _largest: number;
   private readonly _end: number;
   private readonly _reclaimBytes: number;
+  /**
+   * The same when the producer waits: not each message by itself, as both would go in step then, one line after the other.
+   * What is left is handed back when the ring is empty.
+   */
+  private readonly _askedBytes: number;
   /** Where the next record starts: the position up to which all was popped. */
   private _position: number;
   private _reclaimed: number;
@@ -82,6 +87,7 @@ export class RingConsumer {
     this._largest = memory.maxMessageBytes + HEADER;
     this._end = FIRST_RECORD + memory.capacity;
     this._reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity / 8);
+    this._askedBytes = this._reclaimBytes / 2;
     this._position = commit.position;
     this._reclaimed = commit.reclaimed;
     this._popped = commit.popped;
@@ -199,7 +205,8 @@ export class RingConsumer {
     this._popped = popped;
     this._length = 0;
     this.message.expire();
-    if (((position - this._reclaimed) | 0) >= this._reclaimBytes || words[WAITING_WORD] !== 0) {
+    const consumed = (position - this._reclaimed) | 0;
+    if (consumed >= this._reclaimBytes || (words[WAITING_WORD] !== 0 && consumed >= this._askedBytes)) {
       this.reclaim();
     }
   }

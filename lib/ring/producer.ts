@@ -256,6 +256,8 @@ export class RingProducer {
   private _findRoom(needed: number): boolean {
     this._limit = this._readLimit();
     if (distance(this._position, this._limit) < needed) {
+      // It is asked for already, and each store would take the line from the consumer, who looks at it with every pop.
+      if (this._waiting) return false;
       this._waiting = true;
       // ASK for space, then look once more; the consumer pops, then looks at this word. So one sees the other.
       Atomics.store(this._words, WAITING, 1);
