@@ -49,7 +49,8 @@ export class Client implements Pollable {
   readonly #waker: Waker;
   /** The same, from login to end. */
   readonly #polled: PolledSet;
-  readonly #service: Service;
+  /** @internal */
+  readonly service: Service;
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
@@ -72,7 +73,7 @@ export class Client implements Pollable {
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     this.#polled = new PolledSet({}, this.#waker, options.onMessage !== undefined);
-    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+    this.service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
       onMessage: options.onMessage,
       ended: (connection) => this.#disconnect(connection),
       threw: (_, error) => {
@@ -133,7 +134,7 @@ export class Client implements Pollable {
   pollControl(now: number = performance.now()): void {
     this.#throwIfClosed();
     this.#reconnection.report();
-    this.#service.control(now);
+    this.service.control(now);
     if (this.#closed) return;
     // Those that are connected do that with their messages.
     for (const { side } of this.#connections.values()) if (!side.attached) side.drainWriters();
@@ -144,7 +145,7 @@ export class Client implements Pollable {
   /** Serves a connection over tcp: receives, hands out messages, sends. True if anything moved. */
   pollTcp(now: number = performance.now()): boolean {
     this.#throwIfClosed();
-    const moved = this.#service.tcp(now, 0);
+    const moved = this.service.tcp(now, 0);
     this.#reconnection.look(now);
     return moved;
   }
@@ -152,7 +153,7 @@ export class Client implements Pollable {
   /** Serves a connection over shared memory: hands out messages. Needs no time and no system call. True if any moved. */
   pollShm(): boolean {
     this.#throwIfClosed();
-    return this.#service.shm(0);
+    return this.service.shm(0);
   }
 
   /** Messages of whatever transport: what `run` calls in its inner loop. True if anything moved. */
@@ -162,24 +163,9 @@ export class Client implements Pollable {
     return this.#closed || this.pollTcp(now) || moved;
   }
 
-  /** @internal */
-  rouse(): boolean {
-    return this.#polled.rouse();
-  }
-
-  /** @internal */
-  get awaited(): boolean {
-    return this.#service.awaited;
-  }
-
-  /** @internal */
-  takeSettled(): boolean {
-    return this.#service.takeSettled();
-  }
-
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    return this.#service.park(this.#reconnection.trying);
+    return this.service.park(this.#reconnection.trying);
   }
 
   /** @internal */

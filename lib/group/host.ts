@@ -40,7 +40,7 @@ export class GroupHost implements Pollable {
   readonly waker: Waker;
   readonly alive = true;
   readonly #polled: PolledSet;
-  readonly #service: Service;
+  readonly service: Service;
   #closed = false;
 
   constructor(group: number, handlers: GroupModule, settings: HostSettings, listener: HostListener) {
@@ -51,7 +51,7 @@ export class GroupHost implements Pollable {
     this.#renewal = new Renewal(settings.heartbeatIntervalMs);
     this.waker = new Waker(settings.sharedDirectory);
     this.#polled = new PolledSet({}, this.waker, true);
-    this.#service = new Service(this.#polled, settings.heartbeatIntervalMs, {
+    this.service = new Service(this.#polled, settings.heartbeatIntervalMs, {
       onMessage: handlers.onMessage,
       ended: (connection) => this.#end(this.#guestOf(connection)),
       threw: (connection, error) => this.#fail(this.#guestOf(connection), error),
@@ -103,32 +103,20 @@ export class GroupHost implements Pollable {
 
   /** Keeps the connections over shared memory alive, shows that the sessions have an owner, and gives up what is to go. */
   pollControl(now: number): void {
-    this.#service.control(now);
+    this.service.control(now);
     for (const guest of [...this.#passing]) this.#pass(guest, now);
     if (!this.#renewal.due(now)) return;
     for (const guest of [...this.#guests.values()]) if (!guest.connection.side.renew()) this.#end(guest);
   }
 
   pollMessages(now: number): boolean {
-    const shm = this.#service.shm(0);
-    return this.#service.tcp(now, 0) || shm;
-  }
-
-  rouse(): boolean {
-    return this.#polled.rouse();
-  }
-
-  get awaited(): boolean {
-    return this.#service.awaited;
-  }
-
-  takeSettled(): boolean {
-    return this.#service.takeSettled();
+    const shm = this.service.shm(0);
+    return this.service.tcp(now, 0) || shm;
   }
 
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(): number {
-    return this.#service.park(this.#passing.size > 0);
+    return this.service.park(this.#passing.size > 0);
   }
 
   /** Closes all connections: their clients are told. */

@@ -90,13 +90,9 @@ function polled(host: GroupHost, line: GroupLine): Pollable {
     get closed() {
       return host.closed;
     },
-    rouse: () => host.rouse(),
+    service: host.service,
     park: () => host.park(),
     pollMessages: (now) => host.pollMessages(now),
-    get awaited() {
-      return host.awaited;
-    },
-    takeSettled: () => host.takeSettled(),
     pollControl(now) {
       line.poll();
       host.pollControl(now);

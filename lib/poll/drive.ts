@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TcpshmError } from '../errors.js';
 import { flag } from '../options.js';
 import { type IdleOptions, type IdleStrategy, Idling } from './idling.js';
+import type { Service } from './service.js';
 import type { Waker } from './waker.js';
 
 export interface RunOptions {
@@ -24,14 +25,10 @@ export interface Pollable {
   readonly alive: boolean;
   /** Messages, of whatever transport. True if anything moved. */
   pollMessages(now: number): boolean;
-  /** Whether promises wait for what polls find: what goes on with them needs turns, also between polls that find nothing. */
-  readonly awaited: boolean;
-  /** Whether a poll has settled promises, which are to have their turn, since this was last asked. */
-  takeSettled(): boolean;
+  /** What its polls do for its connections. */
+  readonly service: Service;
   /** Logins, and the liveness of shared segments. */
   pollControl(now: number): void;
-  /** Who was woken looks at all connections, if they are so few that to ask who has something takes longer. */
-  rouse(): boolean;
   /** Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number;
 }
@@ -51,7 +48,7 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
   }
-  const { waker } = subject;
+  const { waker, service } = subject;
   const stopped = (): boolean => subject.closed || signal?.aborted === true;
   const wake = (): void => waker.wake();
   signal?.addEventListener('abort', wake);
@@ -71,9 +68,9 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
         // What awaits a message goes on at once, with 'busy' too.
-        if (subject.takeSettled()) await null;
+        if (service.takeSettled()) await null;
       }
-      if (subject.awaited) await null;
+      if (service.awaited) await null;
       if (stopped()) return;
       subject.pollControl(now);
       if (stopped()) return;
@@ -88,7 +85,7 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         if (ms > 0) {
           const woken = blocking ? waker.block(Math.min(ms, BLOCK_MS)) : await waker.sleep(ms, subject.alive);
           if (stopped()) return;
-          if (woken) untaken = subject.rouse();
+          if (woken) untaken = service.rouse();
           if (woken && !untaken) waker.take();
           if (!blocking || (woken && now - turnedAt < BLOCK_MS)) continue;
         }

@@ -54,7 +54,15 @@ export class Service {
     return rest === 'restless' || busy ? RESTLESS_MS : this.#sweepMs;
   }
 
-  /** Whether somebody awaits what comes over a connection, or has done so. */
+  /** After a sleep: has all visited, if they are so few that to ask who has something takes longer. False if not. */
+  rouse(): boolean {
+    return this.#polled.rouse();
+  }
+
+  /**
+   * Whether somebody awaits what comes over a connection, or has done so: what goes on with promises needs turns, also
+   * between polls that find nothing.
+   */
   get awaited(): boolean {
     return this.#awaited;
   }

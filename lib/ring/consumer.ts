@@ -20,8 +20,8 @@ import { badRecord, countMessages, recordLength } from './record.js';
 import { readCommit } from './recovery.js';
 
 /**
- * Space is cleared and handed back once so many bytes were consumed, or when the ring is empty, or when the
- * producer waits. Clearing is what makes the next header read zero; done away from the critical path it costs the
+ * Space is cleared and handed back once so many bytes were consumed, half of them when the producer waits, or when the
+ * ring is empty. Clearing is what makes the next header read zero; done away from the critical path it costs the
  * round trip nothing (see README.md beside this file).
  */
 const RECLAIM_BYTES = 16384;

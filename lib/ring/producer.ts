@@ -252,7 +252,7 @@ export class RingProducer {
     this._room -= length;
   }
 
-  /** Reads how far the consumer has handed space back; if that is not enough, asks it to do so at its next pop. */
+  /** Reads how far the consumer has handed space back; if that is not enough, asks it to do so sooner. */
   private _findRoom(needed: number): boolean {
     this._limit = this._readLimit();
     if (distance(this._position, this._limit) < needed) {

@@ -61,7 +61,8 @@ export class Server implements Pollable {
   readonly #settings: PeerSettings;
   readonly #waker: Waker;
   readonly #polled: PolledSet;
-  readonly #service: Service;
+  /** @internal */
+  readonly service: Service;
   readonly #maxConnections: number;
   /** Where groups have threads of their own. */
   readonly #threads: GroupThreads | null;
@@ -85,7 +86,7 @@ export class Server implements Pollable {
     this.#settings = peerSettings(options);
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
-    this.#service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+    this.service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
       onMessage: options.onMessage,
       ended: (connection) => this.#register.disconnect(connection),
       threw: (_, error) => {
@@ -201,7 +202,7 @@ export class Server implements Pollable {
     this.#threads?.poll(now);
     this.#step();
     this.#reception.poll(now, this.#step);
-    this.#service.control(now);
+    this.service.control(now);
     if (this.#closed) return;
     this.#register.drainUnattached();
     if (this.#renewal.due(now)) this.#register.renew();
@@ -211,7 +212,7 @@ export class Server implements Pollable {
   pollTcp(now: number = performance.now(), group = 0): boolean {
     this.#throwIfClosed();
     this.#now = now;
-    return this.#service.tcp(now, group);
+    return this.service.tcp(now, group);
   }
 
   /**
@@ -220,7 +221,7 @@ export class Server implements Pollable {
    */
   pollShm(group = 0): boolean {
     this.#throwIfClosed();
-    return this.#service.shm(group);
+    return this.service.shm(group);
   }
 
   /** All groups, once: what `run` calls in its inner loop. True if anything moved. */
@@ -236,25 +237,10 @@ export class Server implements Pollable {
     return moved;
   }
 
-  /** @internal */
-  rouse(): boolean {
-    return this.#polled.rouse();
-  }
-
-  /** @internal */
-  get awaited(): boolean {
-    return this.#service.awaited;
-  }
-
-  /** @internal */
-  takeSettled(): boolean {
-    return this.#service.takeSettled();
-  }
-
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
     const busy = this.#reception.busy || this.#threads?.restless === true;
-    const restMs = this.#service.park(busy);
+    const restMs = this.service.park(busy);
     if (this.#tidings.waiting) return 0;
     if (busy || restMs === 0) return restMs;
     const retryMs = this.#reception.retryMs(now);
