@@ -35,6 +35,14 @@ export interface Agenda {
   readonly peer?: string;
 }
 
+/** Of subjects that are loaded already, with the floor of each. */
+export function agendaOf(subjects: readonly Measurable[]): Agenda {
+  return {
+    subjects: subjects.map((subject) => ({ name: subject.name, load: async () => subject })),
+    limits: [...new Set(subjects.map(({ floor, limit }) => floor ?? limit))],
+  };
+}
+
 export interface Plan extends Effort, ProbeEffort {
   readonly rounds: number;
   /** How many slices of one subject may be taken again. */

@@ -1,7 +1,7 @@
 /** The benchmark of bandwidth: large messages, written once and read once. */
 import { flowSubject } from '../flow/subject.js';
 import type { Outcome } from '../report.js';
-import { type Agenda, type Plan, type RoundsSettings, runRounds } from '../rounds.js';
+import { agendaOf, type Plan, type RoundsSettings, runRounds } from '../rounds.js';
 import type { Measurable } from '../subject.js';
 import { portSubject } from './port.js';
 import { SIZES, type Size } from './sizes.js';
@@ -25,10 +25,7 @@ const ours = (['inproc', 'shm', 'tcp'] as const).flatMap((carrier) =>
 const peers = (['clone', 'transfer'] as const).flatMap((way) => sizes.map((size) => portSubject(way, size)));
 const subjects = [...ours, ...peers];
 
-const AGENDA: Agenda = {
-  subjects: subjects.map((subject) => ({ name: subject.name, load: async () => subject })),
-  limits: [...new Set(subjects.map(({ floor, limit }) => floor ?? limit))],
-};
+const AGENDA = agendaOf(subjects);
 
 const QUICK: Plan = {
   rounds: 1,

@@ -3,7 +3,7 @@ import { CARRIERS, type Carrier, type Duty } from '../flow/settings.js';
 import { flowSubject } from '../flow/subject.js';
 import { BATCHED } from '../limitPrograms.js';
 import type { Outcome } from '../report.js';
-import { type Agenda, type Plan, type RoundsSettings, runRounds } from '../rounds.js';
+import { agendaOf, type Plan, type RoundsSettings, runRounds } from '../rounds.js';
 import type { Limit, Measurable } from '../subject.js';
 
 type Size = 16 | 64 | 256 | 1024;
@@ -23,10 +23,7 @@ const subjects: Measurable[] = [
   ),
 ];
 
-const AGENDA: Agenda = {
-  subjects: subjects.map((subject) => ({ name: subject.name, load: async () => subject })),
-  limits: [...new Set(subjects.map(({ floor, limit }) => floor ?? limit))],
-};
+const AGENDA = agendaOf(subjects);
 
 const QUICK: Plan = {
   rounds: 1,

@@ -1,25 +1,10 @@
 import { expect } from 'chai';
 import { mergeReports } from '../../bench/all.js';
 import { makeResult, type Report } from '../../bench/report.js';
+import { environment } from './results.js';
 
 const reportOf = (changes: Partial<Report['environment']>, name: string, warnings: string[]): Report => ({
-  environment: {
-    benchmark: 'rtt',
-    quick: true,
-    date: '2030-01-01T00:00:00.000Z',
-    version: '1.2.3',
-    node: 'v20',
-    v8: '11',
-    platform: 'linux x64',
-    kernel: 'Linux 6',
-    cpu: 'A processor',
-    cores: 2,
-    compiler: 'cc 12',
-    cpus: [0, 1],
-    pinned: true,
-    loadAverage: 0,
-    ...changes,
-  },
+  environment: { ...environment, ...changes },
   results: [makeResult(name, 1, [[1]])],
   failed: [{ name: `${name}/failed`, reason: 'it did' }],
   warnings,

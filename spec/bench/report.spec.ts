@@ -11,25 +11,10 @@ import {
   type Report,
 } from '../../bench/report.js';
 import { formatRate, formatReport, formatTime } from '../../bench/table.js';
-import { timed } from './results.js';
+import { environment, timed } from './results.js';
 
 const report: Report = {
-  environment: {
-    benchmark: 'rtt',
-    quick: true,
-    date: '2030-01-01T00:00:00.000Z',
-    version: '1.2.3',
-    node: 'v20.19.0',
-    v8: '11.3',
-    platform: 'linux x64',
-    kernel: 'Linux 6',
-    cpu: 'A processor',
-    cores: 2,
-    compiler: 'cc 12',
-    cpus: [0, 1],
-    pinned: true,
-    loadAverage: 0,
-  },
+  environment,
   results: [
     makeResult('limit/core-to-core', 1000, [[100, 120]]),
     {
