@@ -194,19 +194,11 @@ export class RingConsumer {
   pop(): void {
     if (this._length === 0) throw noMessage();
     const position = (this._position + this._length) | 0;
-    const commitAt = this._commitAt;
-    const words = this._words;
-    const popped = this._popped + 1;
-    words[commitAt] = position;
-    this._sequences[sequenceAt(commitAt)] = popped;
-    publish(words, CONSUMED_WORD, position);
-    this._commitAt = commitAt ^ TOGGLE;
-    this._position = position;
-    this._popped = popped;
+    this._commit(position, this._popped + 1);
     this._length = 0;
     this.message.expire();
     const consumed = (position - this._reclaimed) | 0;
-    if (consumed >= this._reclaimBytes || (words[WAITING_WORD] !== 0 && consumed >= this._askedBytes)) {
+    if (consumed >= this._reclaimBytes || (this._words[WAITING_WORD] !== 0 && consumed >= this._askedBytes)) {
       this.reclaim();
     }
   }

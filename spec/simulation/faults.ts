@@ -5,14 +5,14 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   {
     what: 'a pop that selects its commit before it is filled in',
     file: 'ring/consumer.js',
-    from: 'const popped = this._popped + 1;\n        words[commitAt] = position;',
-    to: 'const popped = this._popped + 1;\n        publish(words, CONSUMED_WORD, position);\n        words[commitAt] = position;',
+    from: '        words[commitAt] = position;',
+    to: '        publish(words, CONSUMED_WORD, position);\n        words[commitAt] = position;',
   },
   {
     what: 'a pop that overwrites the commit that is valid',
     file: 'ring/consumer.js',
-    from: 'this._commitAt = commitAt ^ TOGGLE;\n        this._position = position;\n        this._popped = popped;\n        this._length = 0;',
-    to: 'this._position = position;\n        this._popped = popped;\n        this._length = 0;',
+    from: 'this._commitAt = commitAt ^ TOGGLE;',
+    to: '',
   },
   {
     what: 'space that is handed back before it is cleared',
