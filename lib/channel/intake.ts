@@ -109,7 +109,7 @@ export class Intake<D> implements Reader {
       take();
     } catch (error) {
       const { side, state } = this.#connection;
-      if (state !== 'closed' && error !== side.ends.violation) throw error;
+      if (state !== 'closed' && !side.ends.isTold(error)) throw error;
     }
   }
 
@@ -129,7 +129,7 @@ export class Intake<D> implements Reader {
     } catch (error) {
       if (this.#connection.state === 'closed') return Promise.resolve(DONE);
       // What the peer wrote and must not have is for a poll to tell.
-      if (error !== this.#connection.side.ends.violation) return Promise.reject(error);
+      if (!this.#connection.side.ends.isTold(error)) return Promise.reject(error);
     }
     const next = new Waiter<IteratorResult<D, undefined>>(undefined, () => {});
     this.#next = next;

@@ -113,7 +113,7 @@ class ConnectionStream extends Duplex {
     } catch (error) {
       const { side, state } = this.#connection;
       // What the peer wrote and must not have is for a poll to tell.
-      if (state !== 'closed' && error !== side.ends.violation) throw error;
+      if (state !== 'closed' && !side.ends.isTold(error)) throw error;
     }
   }
 

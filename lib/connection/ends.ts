@@ -36,6 +36,8 @@ export class Ends {
   violation: TcpshmError | null = null;
   /** Why this process can no longer use the session, where a poll has noticed it: that tells it, and closes the side. */
   fence: TcpshmError | null = null;
+  /** Set while a poll serves who reads: a fence is the poll's to tell then, whoever in it has run into it. */
+  served = false;
   /** The link, if it moves what is in the rings: to be told of each push and pop. */
   pump: WireLink | null = null;
   readonly #pursuit: Pursuit;
@@ -82,13 +84,17 @@ export class Ends {
     }
   }
 
-  /** The same for calls of the user, to whom a fence is thrown: nothing else tells him. */
+  /** The same for calls of the user, to whom a fence is thrown: nothing else tells him, unless a poll does. */
   followOrThrow(): boolean {
     try {
       return this.#search();
     } catch (error) {
-      this.#shut();
-      throw error;
+      if (!this.served || !(error instanceof TcpshmError)) {
+        this.#shut();
+        throw error;
+      }
+      this.fence ??= error;
+      throw this.fence;
     }
   }
 
@@ -122,6 +128,11 @@ export class Ends {
    */
   frontThere(): Message | null {
     return this.followOrThrow() ? this.consumer.front() : null;
+  }
+
+  /** Whether this was thrown for what the next `disconnect` tells of. */
+  isTold(thrown: unknown): boolean {
+    return thrown !== null && (thrown === this.violation || thrown === this.fence);
   }
 
   /** What the rings threw: if it is the peer's fault, it is known as that from here on. */

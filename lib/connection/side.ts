@@ -225,20 +225,25 @@ export class Side<C extends SideUser> {
 
   /**
    * Gives up to `limit` messages to a handler; stops when it leaves one un-popped. Throws ERR_PROTOCOL as `front` does,
-   * which is the `violation` then, and what the handler throws.
+   * and ERR_FENCED, also where the handler runs into it: `disconnect` tells of both. Throws what the handler throws.
    */
   deliver(onMessage: (connection: C, message: Message) => void, limit: number): void {
     const { ends } = this;
     const connection = this.#connection;
-    for (let i = 0; i < limit; i++) {
-      // A fence is for `pollLink` to notice.
-      if (isMoved(ends.notices) && !ends.follow()) return;
-      const message = connection.front();
-      if (message === null) return;
-      const { position } = ends.consumer;
-      onMessage(connection, message);
-      if (ends.closed || ends.consumer.position === position) return;
-      this.#moved = true;
+    ends.served = true;
+    try {
+      for (let i = 0; i < limit; i++) {
+        // A fence is for `pollLink` to notice.
+        if (isMoved(ends.notices) && !ends.follow()) return;
+        const message = connection.front();
+        if (message === null) return;
+        const { position } = ends.consumer;
+        onMessage(connection, message);
+        if (ends.closed || ends.consumer.position === position) return;
+        this.#moved = true;
+      }
+    } finally {
+      ends.served = false;
     }
   }
 
@@ -262,7 +267,13 @@ export class Side<C extends SideUser> {
         throw ends.noticed(error);
       }
     }
-    if (ends.closed || reader?.visit(limit) !== true) return settled;
+    if (ends.closed || reader === null) return settled;
+    ends.served = true;
+    try {
+      if (!reader.visit(limit)) return settled;
+    } finally {
+      ends.served = false;
+    }
     this.#moved = true;
     return true;
   }
@@ -326,7 +337,7 @@ export class Side<C extends SideUser> {
           this.deliver(onMessage, Number.POSITIVE_INFINITY);
         }
       } catch (error) {
-        if (ends.violation !== error) throw error;
+        if (!ends.isTold(error)) throw error;
       }
       if (ends.closed) return;
     }

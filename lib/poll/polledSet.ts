@@ -157,7 +157,7 @@ export class PolledSet {
   /** Whose peer has done what was thrown: null when it is no peer's fault. */
   culprit(thrown: unknown): Connection | null {
     if (!(thrown instanceof TcpshmError)) return null;
-    for (const { connection } of this) if (connection.side.ends.violation === thrown) return connection;
+    for (const { connection } of this) if (connection.side.ends.isTold(thrown)) return connection;
     return null;
   }
 

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { type Connection, type Server, TcpshmError } from '../../lib/index.js';
 import { until, Watchdog } from '../support/until.js';
-import type { PeerSettings } from './fencingPeer.js';
+import { GO_ON, type PeerSettings } from './fencingPeer.js';
 import { expectError, Scene, type Talk } from './support.js';
 
 const TIMES = { heartbeatIntervalMs: 50, connectionTimeoutMs: 400 };
@@ -14,6 +15,7 @@ const TRANSPORTS = ['shm', 'tcp'] as const;
 /** What a peer says: of itself, what became of an order, and what a handler of its was called with. */
 interface Word {
   readonly ready?: boolean;
+  readonly stalled?: boolean;
   readonly port?: number;
   readonly id?: number;
   readonly result?: unknown;
@@ -252,6 +254,28 @@ describe('the one owner of a side', () => {
         expect((await peer.order(name, 'send')).result).to.equal(true);
         await scene.until(() => of(name).popped === 3, 'all of it');
         expect(peer.wrong).to.deep.equal([]);
+      });
+
+      it('learns of it as of any end when a handler runs into it: the poll throws nothing', async () => {
+        const name = scene.clientName;
+        const { port, of } = await serve();
+        const first = clientPeer();
+        const second = clientPeer();
+        await first.heard('ready');
+        await second.heard('ready');
+        await first.connect(name, port);
+        await first.order('', 'stalling', 1);
+        send(of(name));
+        await first.heard('stalled');
+        await scene.until(() => of(name).state === 'disconnected', 'the timeout');
+        await second.connect(name, port);
+        await second.reaches(name, 'popped', 1);
+        writeFileSync(join(scene.folders.directory, GO_ON), '');
+        await first.heard('ended');
+        expect(first.ends).to.deep.equal([[name, 'taken over', 'ERR_FENCED', 'closed']]);
+        expect((await first.order(name, 'state')).result).to.equal('closed');
+        expect((await second.order(name, 'send')).result).to.equal(true);
+        await scene.until(() => of(name).popped === 1, 'what the second sent');
       });
 
       it('does not connect again by itself when it has lost its place', async () => {

@@ -1,4 +1,6 @@
 /** A process with clients, or with a server, that does what it is told, one line of JSON after the other. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type Connection, type Message, Server, type TcpshmError } from '../../lib/index.js';
@@ -23,6 +25,9 @@ interface Order {
 }
 
 const TURN_MS = 1;
+/** What a handler that stalls waits for: a file in the directory. */
+export const GO_ON = 'go-on';
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 
 /** Messages are numbered: each is the text of how many were pushed before it. */
 export async function runPeer(settings: PeerSettings): Promise<void> {
@@ -33,9 +38,15 @@ export async function runPeer(settings: PeerSettings): Promise<void> {
   const connections = new Map<string, Connection>();
   let polling = true;
   let leaving = false;
+  let stalling = false;
   const handlers = {
     onMessage(connection: Connection, message: Message): void {
       if (leaving) return;
+      if (stalling) {
+        stalling = false;
+        say({ stalled: true });
+        while (!existsSync(join(settings.directory, GO_ON))) Atomics.wait(NOBODY, 0, 0, TURN_MS);
+      }
       if (message.text() !== String(connection.popped)) {
         say({ wrong: message.text(), expected: connection.popped });
       }
@@ -77,6 +88,10 @@ export async function runPeer(settings: PeerSettings): Promise<void> {
     if (what === 'polling') {
       polling = value !== 0;
       return polling;
+    }
+    if (what === 'stalling') {
+      stalling = value !== 0;
+      return stalling;
     }
     if (what === 'leaving') {
       leaving = value !== 0;
