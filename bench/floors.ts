@@ -29,6 +29,7 @@ const bulk = (size: Size) => {
 const PROBED: Record<Limit, { readonly batch: number; readonly rate?: RateOf }> = {
   'core-to-core': SHARED_ROUND_TRIPS,
   'core-to-core-one-word': SHARED_ROUND_TRIPS,
+  'ring-round-trip': SHARED_ROUND_TRIPS,
   'tcp-loopback': ROUND_TRIPS,
   'futex-wake': SLEEPY_ROUND_TRIPS,
   'ring-16': oneWay(16),

@@ -33,6 +33,7 @@ const KIB = 1024;
 const PROGRAMS: Record<Limit, Program> = {
   'core-to-core': { source: 'core_to_core.c', flags: [] },
   'core-to-core-one-word': { source: 'core_to_core.c', flags: ['-DONE_WORD'] },
+  'ring-round-trip': { source: 'ring_round_trip.c', flags: [] },
   'tcp-loopback': { source: 'tcp_loopback.c', flags: [] },
   'futex-wake': { source: 'futex_wake.c', flags: [] },
   'ring-16': ring(16),

@@ -10,7 +10,7 @@ const AGENDA: Agenda = {
     { name: 'peer/message-port', load: async () => (await import('./peers/messagePort.js')).subject },
     { name: 'peer/net-tcp', load: async () => (await import('./peers/net.js')).subject },
   ],
-  limits: ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'],
+  limits: ['core-to-core', 'core-to-core-one-word', 'ring-round-trip', 'tcp-loopback'],
 };
 
 const QUICK: Plan = {

@@ -9,6 +9,7 @@ import type { Effort, Measurement } from './measure.js';
 export const LIMITS = [
   'core-to-core',
   'core-to-core-one-word',
+  'ring-round-trip',
   'tcp-loopback',
   'futex-wake',
   'ring-16',
