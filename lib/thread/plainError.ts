@@ -34,7 +34,10 @@ export function plainError(
   const own: Record<string, unknown> = {};
   for (const key of Object.getOwnPropertyNames(error)) {
     if (INHERENT.has(key)) continue;
-    const value = flat((error as unknown as Record<string, unknown>)[key], carries, depth);
+    const property = (error as unknown as Record<string, unknown>)[key];
+    // What a handler threw is the cause of an error of ours, which is an error there whatever it was.
+    const isThrown = key === 'cause' && error instanceof TcpshmError && !(property instanceof Error);
+    const value = isThrown ? { [ERROR_KEY]: plainError(property) } : flat(property, carries, depth);
     if (carries(value)) own[key] = value;
   }
   let type: object | null = error;
