@@ -7,6 +7,10 @@ import { Scene } from './support.js';
  */
 const ECHO = `
   import { PerformanceObserver } from 'node:perf_hooks';
+  import v8 from 'node:v8';
+  // Code is optimised where it is found to be hot, rather than by a thread that may be late on a busy machine: until
+  // then numbers are allocated that the optimised code keeps in registers.
+  v8.setFlagsFromString('--no-concurrent-recompilation');
   const [way, rounds, messages, wasteful] = JSON.parse(process.env.ECHO);
   let scavenges = 0;
   new PerformanceObserver((list) => {

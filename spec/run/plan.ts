@@ -10,7 +10,7 @@ const COMPILED = fileURLToPath(new URL('..', import.meta.url));
  * They measure what a process takes of the machine: processor time, memory, collections of garbage. Nothing runs beside
  * them, nor did anything run before them in their process.
  */
-export const ALONE: readonly string[] = ['peers/allocation.spec.ts', 'poll/sleeping.spec.ts'];
+export const ALONE: readonly string[] = ['peers/allocation.spec.ts'];
 
 /**
  * They compute, and nothing in them depends on time: they have the lowest priority, and so take what the others leave,
@@ -30,6 +30,7 @@ export const LONG: readonly string[] = [
   'soak/kill.spec.ts',
   'peers/fencing.spec.ts',
   'groups/crash.spec.ts',
+  'poll/sleeping.spec.ts',
   'writers/process.spec.ts',
 ];
 
