@@ -4,8 +4,11 @@ import { totals } from './outcome.js';
 import { planned, specFiles } from './plan.js';
 import { runAll } from './run.js';
 
-/** On one processor as well: what waits in one process lets the other one work. */
-const LANES = Math.max(2, availableParallelism());
+/**
+ * Processes at once. Many specs keep two processors busy, with both sides of a connection; but while one of two specs
+ * waits the other one works, also on one or two processors.
+ */
+const LANES = Math.max(2, Math.floor(availableParallelism() / 2));
 
 const wanted = process.argv.slice(2);
 const files = specFiles().filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));

@@ -16,11 +16,7 @@ export const ALONE: readonly string[] = ['peers/allocation.spec.ts'];
  * They compute, and nothing in them depends on time: they have the lowest priority, and so take what the others leave,
  * which mostly wait.
  */
-export const COMPUTING: readonly string[] = [
-  'simulation/simulation.spec.ts',
-  'simulation/faults.spec.ts',
-  'ring/recovery.spec.ts',
-];
+export const COMPUTING: readonly string[] = ['simulation/simulation.spec.ts', 'simulation/faults.spec.ts'];
 
 /** Of the others those that take longest: they begin first, so that none of them is left over at the end. */
 export const LONG: readonly string[] = [
