@@ -13,7 +13,7 @@ const COMPILED = fileURLToPath(new URL('..', import.meta.url));
 export const ALONE: readonly string[] = ['peers/allocation.spec.ts'];
 
 /**
- * They compute, and nothing in them depends on time: they have the lowest priority, and so take what the others leave,
+ * They compute, and nothing in them depends on time: they have a low priority, and so take what the others leave,
  * which mostly wait.
  */
 export const COMPUTING: readonly string[] = ['simulation/simulation.spec.ts', 'simulation/faults.spec.ts'];
