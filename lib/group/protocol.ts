@@ -1,5 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { PlainError } from './failure.js';
+import type { PlainError } from '../thread/plainError.js';
 import type { Parcel } from './parcel.js';
 
 /**

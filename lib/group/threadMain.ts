@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
 import { drive, type Pollable } from '../poll/drive.js';
-import { plainError } from './failure.js';
+import { plainError } from '../thread/plainError.js';
 import { GroupHost, type HostListener } from './host.js';
 import { type GroupModule, loadModule } from './module.js';
 import type { HostSettings } from './parcel.js';

@@ -3,7 +3,7 @@ import { TcpshmError } from '../errors.js';
 import type { Inquiry } from '../login/serverLogin.js';
 import type { Transport } from '../session/loginMessages.js';
 import { forsakeShared } from '../store/shared.js';
-import { revivedOwn } from './failure.js';
+import { revivedOwn } from '../thread/plainError.js';
 import { discard, type HostSettings, type Parcel, parcelOf } from './parcel.js';
 import type { FromGroup } from './protocol.js';
 import { type Entry, type GroupMember, Journey, Roster } from './roster.js';

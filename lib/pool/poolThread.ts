@@ -9,11 +9,11 @@ import { detachBuffers } from '../port/ringPort.js';
 import { Scratch } from '../port/scratch.js';
 import { structured } from '../port/structured.js';
 import { type DrivenEnd, driveEnd, refChanged, stirEnd, undriveEnd } from '../port/threadDriver.js';
+import { type PlainError, revivedError } from '../thread/plainError.js';
 import { SoloThread, type SoloThreadOptions } from '../thread/soloThread.js';
 import type { HandlerNumbers } from './handlerNumbers.js';
 import { Claim, FromThread, type PoolWork, SLOTS, slotOf, sortOf, ToThread, tagFor } from './protocol.js';
 import type { PoolTask } from './task.js';
-import { type PlainTaskError, revivedTaskError } from './taskError.js';
 
 const MAIN = fileURLToPath(new URL('./threadMain.js', import.meta.url));
 
@@ -308,7 +308,7 @@ export class PoolThread implements DrivenEnd {
     this.#free.push(slot);
     if (error !== null) return task.reject(error);
     if (sortOf(tag) === FromThread.result) return task.resolve(value);
-    return task.reject(sortOf(tag) === FromThread.error ? revivedTaskError(value as PlainTaskError) : value);
+    return task.reject(sortOf(tag) === FromThread.error ? revivedError(value as PlainError) : value);
   }
 
   #forget(task: Task): void {

@@ -32,7 +32,7 @@ export const ToThread = {
 /** From the thread. */
 export const FromThread = {
   result: 0,
-  /** A {@link PlainTaskError}. */
+  /** A {@link PlainError}. */
   error: 1,
   /** What was thrown and is no error. */
   thrown: 2,

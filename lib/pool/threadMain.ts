@@ -6,6 +6,7 @@ import { Outbox } from '../port/outbox.js';
 import { Scratch } from '../port/scratch.js';
 import { structured } from '../port/structured.js';
 import { type DrivenEnd, driveEnd, stirEnd, undriveEnd } from '../port/threadDriver.js';
+import { plainError } from '../thread/plainError.js';
 import { type Handler, loadHandler } from './handlers.js';
 import {
   Claim,
@@ -17,7 +18,6 @@ import {
   ToThread,
   tagFor,
 } from './protocol.js';
-import { plainTaskError } from './taskError.js';
 
 /** Tasks that it runs, if they return at once, before promises have their turn. */
 const TASKS_PER_POLL = 64;
@@ -164,7 +164,7 @@ class Runner implements DrivenEnd {
   #fail(slot: number, error: unknown): void {
     if (this.connection.state === 'closed') return;
     if (error instanceof Error) {
-      this.#outbox.post(plainTaskError(error, this.#carries), tagFor(FromThread.error, slot));
+      this.#outbox.post(plainError(error, this.#carries), tagFor(FromThread.error, slot));
       return;
     }
     const thrown = this.#carries(error) ? error : String(error);

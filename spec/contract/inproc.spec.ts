@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { RingChannel } from '../../lib/index.js';
+import { Naps } from '../support/nap.js';
 import { Traffic } from '../support/traffic.js';
 import { until } from '../support/until.js';
 import { openChannel, openPeers } from './pairs.js';
@@ -20,6 +21,7 @@ describe('the queues of a RingChannel between two threads', () => {
   async function run(count: number, leaveAts: readonly number[]): Promise<string[]> {
     const { local, remote } = new RingChannel({ capacityBytes: 65536 });
     const traffic = new Traffic(local, 0, count, count);
+    const naps = new Naps();
     const reasons: string[] = [];
     for (const leaveAt of leaveAts) {
       const worker = new Worker(PEER, { workerData: { handle: remote, count, leaveAt } });
@@ -33,9 +35,15 @@ describe('the queues of a RingChannel between two threads', () => {
         () => ended,
         `the thread that leaves at ${leaveAt}`,
         async () => {
-          for (let i = 0; i < 100; i++) traffic.step();
+          let moved = false;
+          for (let i = 0; i < 100; i++) {
+            const step = traffic.step();
+            naps.turned(step);
+            if (step) moved = true;
+          }
           local.poll({ onDisconnect: (_, reason) => reasons.push(reason) });
           await nextTurn();
+          return moved;
         },
       );
       if (leaveAt < count) expect(answers).to.deep.equal([]);

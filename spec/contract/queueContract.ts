@@ -84,6 +84,21 @@ export function queueContract(
       return message as unknown as Message;
     };
 
+    /** Traffic of `end` messages each way, until so many were popped by both. */
+    const trafficTo = async (popped: number, end: number): Promise<void> => {
+      const a = new Traffic(pair.a, 0, end, end);
+      const b = new Traffic(pair.b, 1, end, end);
+      await until(
+        () => pair.a.popped + pair.b.popped >= popped,
+        'traffic',
+        () => {
+          a.step();
+          b.step();
+          return turn();
+        },
+      );
+    };
+
     /** Long enough for anything that was sent to arrive. */
     const settle = async (): Promise<void> => {
       for (let i = 0; i < 50; i++) await turn();
@@ -693,18 +708,7 @@ export function queueContract(
       it('resumes in the middle of traffic, again and again, with nothing lost or repeated', async () => {
         const end = 600;
         for (let round = 1; round <= 6; round++) {
-          const target = (end / 6) * round;
-          const a = new Traffic(pair.a, 0, end, end);
-          const b = new Traffic(pair.b, 1, end, end);
-          await until(
-            () => pair.a.popped + pair.b.popped >= target,
-            'traffic',
-            () => {
-              a.step();
-              b.step();
-              return turn();
-            },
-          );
+          await trafficTo((end / 6) * round, end);
           await pair.disconnect();
           await pair.resume();
         }
@@ -716,18 +720,7 @@ export function queueContract(
       it(`has all messages after side ${side} was closed and opened again`, async () => {
         const end = 600;
         for (let round = 1; round <= 6; round++) {
-          const target = (end / 6) * round;
-          const a = new Traffic(pair.a, 0, end, end);
-          const b = new Traffic(pair.b, 1, end, end);
-          await until(
-            () => pair.a.popped + pair.b.popped >= target,
-            'traffic',
-            () => {
-              a.step();
-              b.step();
-              return turn();
-            },
-          );
+          await trafficTo((end / 6) * round, end);
           const { pushed, popped } = pair[side];
           const old = pair[side];
           await pair.reopen(side);

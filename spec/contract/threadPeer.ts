@@ -1,6 +1,7 @@
 /** The far side of a RingChannel, in a thread of its own: exchanges traffic, then says so. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { RingChannel, type RingHandle } from '../../lib/index.js';
+import { Naps } from '../support/nap.js';
 import { Traffic } from '../support/traffic.js';
 
 const { handle, count, leaveAt } = workerData as {
@@ -11,9 +12,10 @@ const { handle, count, leaveAt } = workerData as {
 };
 const connection = RingChannel.open(handle);
 const traffic = new Traffic(connection, 1, count, count);
+const naps = new Naps();
 let wrong: string | null = null;
 try {
-  while (!traffic.done && connection.popped < leaveAt) traffic.step();
+  while (!traffic.done && connection.popped < leaveAt) naps.turned(traffic.step());
 } catch (error) {
   wrong = (error as Error).message;
 }

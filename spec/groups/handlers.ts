@@ -2,7 +2,7 @@
  * The handlers of the specs, in the threads of groups. What a client sends is a command, unless its login data asks for
  * traffic: then numbered messages go both ways until all of them have come, and commands after that.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, DisconnectReason, GroupContext, Message, TcpshmError } from '../../lib/index.js';
 import { native } from '../../lib/memory/native.js';
 import { Traffic } from '../support/traffic.js';
@@ -68,7 +68,8 @@ export function onDisconnect(
 /** What the traffic sends does not wait for what comes. */
 async function exchange(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    for (const traffic of [...traffics.values()]) if (!traffic.done) traffic.step();
-    await nextTurn();
+    let moved = false;
+    for (const traffic of [...traffics.values()]) if (!traffic.done && traffic.step()) moved = true;
+    await (moved ? nextTurn() : sleep(1));
   }
 }

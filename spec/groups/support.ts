@@ -12,6 +12,7 @@ import type {
 } from '../../lib/index.js';
 import { newName, Scene, type Way } from '../peers/support.js';
 import { Traffic } from '../support/traffic.js';
+import { until } from '../support/until.js';
 import { type Answer, trafficLogin } from './commands.js';
 
 /** Every way in which a connection gets to a thread. */
@@ -110,11 +111,13 @@ export class GroupScene extends Scene {
   }
 
   /** Lets all of them exchange what they have, until the condition holds. */
-  async exchange(traffickers: readonly Trafficker[], until: () => boolean, what: string): Promise<void> {
-    await this.until(() => {
-      for (const { traffic } of traffickers) if (!traffic.done) traffic.step();
-      return until();
-    }, what);
+  async exchange(traffickers: readonly Trafficker[], done: () => boolean, what: string): Promise<void> {
+    await until(done, what, async () => {
+      let moved = false;
+      for (const { traffic } of traffickers) if (!traffic.done && traffic.step()) moved = true;
+      await this.turn();
+      return moved;
+    });
   }
 
   /** The group that a client is in, as its server knows it; -1 for none. */

@@ -1,57 +1,32 @@
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { type Connection, makeConnection } from '../../lib/connection/connection.js';
+import type { Connection } from '../../lib/connection/connection.js';
 import type { Message } from '../../lib/index.js';
-import { segmentFileName } from '../../lib/session/names.js';
-import type { Identity } from '../../lib/session/segment.js';
-import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
+import { openSegmentFile } from '../../lib/store/files.js';
 import type { OpenSegment } from '../../lib/store/openSegment.js';
 import { LOCK_BYTE } from '../../lib/store/sessionFile.js';
 import { expectCode } from '../support/failure.js';
 import { silence } from '../support/silence.js';
 import { until } from '../support/until.js';
-import { expectError, Scene } from './support.js';
-
-const IDENTITY: Identity = {
-  client: 'alice',
-  server: 'bob',
-  sessionId: '0123456789abcdef',
-  bootId: '',
-  clientToServer: 4096,
-  serverToClient: 4096,
-  journal: false,
-};
-const TIMEOUT_MS = 60_000;
+import { MovingSession, receive, TIMEOUT_MS } from './movingSession.js';
+import { expectError, type Scene } from './support.js';
 
 describe('a connection whose session moves to a fresh file', () => {
+  let session: MovingSession;
   let scene: Scene;
   let path: string;
   let alice: Connection;
   let bob: Connection;
-  const made: Connection[] = [];
 
   beforeEach(() => {
-    scene = new Scene();
-    path = join(scene.folders.sharedDirectory, segmentFileName('alice', 'bob'));
-    bob = connection(createSegmentFile(path, 'server', IDENTITY, { timeoutMs: TIMEOUT_MS }));
-    alice = connection(openSegmentFile(path, 'client', {}, { timeoutMs: TIMEOUT_MS }));
+    session = new MovingSession(4096);
+    ({ scene, path, alice, bob } = session);
   });
-  afterEach(async () => {
-    for (const connection of made.splice(0)) connection.close();
-    await scene.end();
-  });
-
-  function connection(open: OpenSegment | null): Connection {
-    const connection = makeConnection(open as OpenSegment, 'shm', () => {});
-    made.push(connection);
-    return connection;
-  }
+  afterEach(() => session.end());
 
   /** Another process takes alice's place. */
   function takeOver(): Connection {
-    silence(alice.side.ends.open, TIMEOUT_MS);
-    alice = connection(openSegmentFile(path, 'client', {}, { timeoutMs: TIMEOUT_MS }));
+    alice = session.takeOver();
     return alice;
   }
 
@@ -59,15 +34,6 @@ describe('a connection whose session moves to a fresh file', () => {
     const message = connection.alloc(Buffer.byteLength(text)) as Message;
     message.setText(text);
     return message;
-  }
-
-  function receive(connection: Connection): string[] {
-    const texts: string[] = [];
-    for (let message = connection.front(); message !== null; message = connection.front()) {
-      texts.push(message.text());
-      connection.pop();
-    }
-    return texts;
   }
 
   describe('for the other side goes on', () => {
@@ -149,7 +115,7 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(bob.popped).to.equal(1);
       expect(receive(bob)).to.deep.equal(['two']);
       bob.close();
-      bob = connection(openSegmentFile(path, 'server', {}));
+      bob = session.connection(openSegmentFile(path, 'server', {}));
       expect(receive(bob)).to.deep.equal([]);
     });
 
@@ -414,7 +380,7 @@ describe('a connection whose session moves to a fresh file', () => {
     console.log(`      fenced off: ${fences().join(', ')} times`);
     expect(fences()[0], 'the side that gives signs of life').to.equal(0);
     expect(Math.max(...fences()), 'how often a side was taken over').to.be.above(3);
-    const last = connection(openSegmentFile(path, 'client', {}));
+    const last = session.connection(openSegmentFile(path, 'client', {}));
     expect([last.pushed, last.popped]).to.deep.equal([messages, messages]);
   });
 });

@@ -175,16 +175,17 @@ export class Scene {
 
   /**
    * A process that runs a module of this text, with the library as `tcpshm`. What it prints are its words. With
-   * `descriptors`, it may have so many open; `within` is a command that it is run by.
+   * `descriptors`, it may have so many open; `within` is a command that it is run by, `flags` are for Node.js.
    */
   child(
     text: string,
     environment: Record<string, string> = {},
     descriptors = 4096,
     within: readonly string[] = [],
+    flags: readonly string[] = [],
   ): Talk {
     const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...within];
-    const node = [process.execPath, '--expose-gc', '--input-type=module', '-e', program(text)];
+    const node = [process.execPath, '--expose-gc', ...flags, '--input-type=module', '-e', program(text)];
     const child = spawn('sh', [...limited, ...node], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },

@@ -51,8 +51,10 @@ describe("TCPSHM's faults: the flow of messages", () => {
           while (local.send(message));
           client.poll(now);
           server.poll(now);
+          const before = remote.popped;
           for (let front = remote.front(); front !== null; front = remote.front()) remote.pop();
           await nextTurn();
+          return remote.popped !== before;
         },
       );
       expect([remote.pushed, local.popped], 'nothing went the other way').to.deep.equal([0, 0]);

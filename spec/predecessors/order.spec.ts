@@ -47,10 +47,16 @@ describe("TCPSHM's faults: what is seen in another order than it was done", () =
       const answers: unknown[] = [];
       worker.on('message', (answer) => answers.push(answer));
       const traffic = new Traffic(local, 0, count, count);
-      await until(() => {
-        for (let i = 0; i < 500; i++) traffic.step();
-        return answers.length > 0;
-      }, 'the other thread');
+      await until(
+        () => answers.length > 0,
+        'the other thread',
+        async () => {
+          let moved = false;
+          for (let i = 0; i < 500; i++) if (traffic.step()) moved = true;
+          await new Promise(setImmediate);
+          return moved;
+        },
+      );
       while (traffic.step());
       expect(answers).to.deep.equal([{ popped: count, wrong: null }]);
       expect([local.pushed, local.popped]).to.deep.equal([count, count]);

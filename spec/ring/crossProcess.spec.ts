@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Connection, type DisconnectReason, Server } from '../../lib/index.js';
 import { type Folders, newFolders } from '../support/folders.js';
+import { Naps } from '../support/nap.js';
 import { Traffic } from '../support/traffic.js';
 import { Watchdog } from '../support/until.js';
 
@@ -15,7 +16,10 @@ const PEER = fileURLToPath(new URL('./crossProcessPeer.js', import.meta.url));
  * JavaScript promises the order of memory for a SharedArrayBuffer; for a mapped file it follows from how V8 compiles
  * Atomics. So it is shown here: every word of every message follows from its number, and is checked on the other side.
  */
-describe('rings between two processes', () => {
+describe('rings between two processes', function () {
+  // Only a hang ends it: that is what the watchdog notices. How long the traffic takes depends on the machine.
+  this.timeout(0);
+
   let folders: Folders;
   let server: Server;
   let port: number;
@@ -71,11 +75,16 @@ describe('rings between two processes', () => {
     let watchdog = new Watchdog('the other process');
     let traffic: Traffic | null = null;
     let last: Connection | null = null;
+    const naps = new Naps();
     while (!condition()) {
       if (near !== last && near !== null) traffic = new Traffic(near, 0, send, receive);
       last = near;
       let moved = false;
-      for (let i = 0; i < 500 && !condition(); i++) if (traffic?.step()) moved = true;
+      for (let i = 0; i < 500 && !condition(); i++) {
+        const step = traffic?.step() ?? false;
+        naps.turned(step);
+        if (step) moved = true;
+      }
       if (moved) watchdog = new Watchdog('the other process');
       else watchdog.check();
       server.pollControl();

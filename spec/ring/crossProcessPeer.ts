@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client } from '../../lib/index.js';
+import { Naps } from '../support/nap.js';
 import { Traffic } from '../support/traffic.js';
 
 const { server, port, sharedDirectory, send, receive } = JSON.parse(process.argv[2] as string) as {
@@ -17,8 +18,9 @@ const client = new Client({ name: 'far', sharedDirectory, loginTimeoutMs: 30_000
 const connection = await client.connect({ server, port, transport: 'shm' });
 console.log(JSON.stringify({ resumedAt: [connection.pushed, connection.popped] }));
 const traffic = new Traffic(connection, 1, send, receive);
+const naps = new Naps();
 while (!traffic.done) {
-  for (let i = 0; i < 500 && !traffic.done; i++) traffic.step();
+  for (let i = 0; i < 500 && !traffic.done; i++) naps.turned(traffic.step());
   client.poll();
   await nextTurn();
 }

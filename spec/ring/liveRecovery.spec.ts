@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { RingProducer } from '../../lib/ring/producer.js';
+import { Naps } from '../support/nap.js';
 import { mix, sizeOf } from '../support/traffic.js';
 import { Watchdog } from '../support/until.js';
 import { claim, newRing } from './rings.js';
@@ -20,6 +21,7 @@ describe('a producer that is opened again while the consumer pops on in another 
       const answer = once(worker, 'message');
       let producer = new RingProducer(memory);
       let reopened = 0;
+      const naps = new Naps();
       const watchdog = new Watchdog('the consumer');
       while (producer.pushed < count) {
         const n = producer.pushed;
@@ -39,6 +41,7 @@ describe('a producer that is opened again while the consumer pops on in another 
           expect(producer.pushed).to.equal(n + done);
         }
         if (done === 0) watchdog.check();
+        naps.turned(done > 0);
       }
       const [result] = await answer;
       expect(result).to.deep.equal({ popped: count, wrong: null });

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { RingConsumer } from '../../lib/ring/consumer.js';
 import { RingMemory } from '../../lib/ring/memory.js';
+import { Naps } from '../support/nap.js';
 import { fault, sizeOf } from '../support/traffic.js';
 
 const { buffer, capacity, count, largest } = workerData as {
@@ -11,9 +12,11 @@ const { buffer, capacity, count, largest } = workerData as {
   readonly largest: number;
 };
 const consumer = new RingConsumer(new RingMemory(buffer, 0, capacity));
+const naps = new Naps();
 let wrong: string | null = null;
 while (consumer.popped < count && wrong === null) {
   const message = consumer.front();
+  naps.turned(message !== null);
   if (message === null) continue;
   wrong = fault(message, consumer.popped, sizeOf(consumer.popped, largest));
   consumer.pop();

@@ -28,11 +28,12 @@ function expectRecovery(memory: RingMemory, before: Counts, after: Counts, consu
     pushed++;
   }
   for (let n = consumer.popped; n < pushed; n++) {
-    expect(fault(present(consumer.front()), n, sizeOf(n, 200))).to.equal(null);
+    const wrong = fault(present(consumer.front()), n, sizeOf(n, 200));
+    // There are millions of them: an assertion for each would take most of the time.
+    if (wrong !== null) expect.fail(wrong);
     consumer.pop();
   }
-  expect(consumer.front()).to.equal(null);
-  expect([producer.pushed, consumer.popped]).to.deep.equal([pushed, pushed]);
+  expect([consumer.front(), producer.pushed, consumer.popped]).to.deep.equal([null, pushed, pushed]);
 }
 
 type Step =

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 /** How long a condition may take to come true. Only a hang gets there: nothing is measured by it. */
 export const WATCHDOG_MS = 30_000;
@@ -17,15 +17,25 @@ export class Watchdog {
   }
 }
 
-/** Lets `turn` work until the condition holds. */
+/** So long a loop that waits in vain has the processor, in milliseconds: most of what is waited for takes less. */
+const SPIN_MS = 2;
+/** After that it lets whoever it waits for have it, so long each time. */
+const NAP_MS = 1;
+
+/**
+ * Lets `turn` work until the condition holds. After some turns in vain it leaves the processor to others between two of
+ * them; a turn that resolves to true was not in vain.
+ */
 export async function until(
   condition: () => boolean,
   what: string,
   turn: () => Promise<unknown> = nextTurn,
 ): Promise<void> {
   const watchdog = new Watchdog(what);
+  let movedAt = performance.now();
   while (!condition()) {
     watchdog.check();
-    await turn();
+    if ((await turn()) === true) movedAt = performance.now();
+    else if (performance.now() - movedAt > SPIN_MS) await sleep(NAP_MS);
   }
 }

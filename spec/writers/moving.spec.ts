@@ -1,59 +1,20 @@
-import { join } from 'node:path';
 import { expect } from 'chai';
-import { type Connection, makeConnection } from '../../lib/connection/connection.js';
+import type { Connection } from '../../lib/connection/connection.js';
 import { ConnectionWriter } from '../../lib/index.js';
-import { segmentFileName } from '../../lib/session/names.js';
-import { createSegmentFile, openSegmentFile } from '../../lib/store/files.js';
-import type { OpenSegment } from '../../lib/store/openSegment.js';
-import { Scene } from '../peers/support.js';
+import { MovingSession, receive, TIMEOUT_MS } from '../peers/movingSession.js';
 import { expectCode } from '../support/failure.js';
 import { silence } from '../support/silence.js';
 import { CAPACITY, gather } from './channel.js';
 
-const TIMEOUT_MS = 60_000;
-
 describe('writers of a connection whose session moves to a fresh file', () => {
-  let scene: Scene;
-  let path: string;
-  let alice: Connection;
+  let session: MovingSession;
   let bob: Connection;
-  const made: Connection[] = [];
 
   beforeEach(() => {
-    scene = new Scene();
-    path = join(scene.folders.sharedDirectory, segmentFileName('alice', 'bob'));
-    const identity = {
-      client: 'alice',
-      server: 'bob',
-      sessionId: '0123456789abcdef',
-      bootId: '',
-      clientToServer: CAPACITY,
-      serverToClient: CAPACITY,
-      journal: false,
-    };
-    bob = connection(createSegmentFile(path, 'server', identity, { timeoutMs: TIMEOUT_MS }));
-    alice = open('client');
+    session = new MovingSession(CAPACITY);
+    ({ bob } = session);
   });
-  afterEach(async () => {
-    for (const connection of made.splice(0)) connection.close();
-    await scene.end();
-  });
-
-  function connection(open: OpenSegment | null): Connection {
-    const connection = makeConnection(open as OpenSegment, 'shm', () => {});
-    made.push(connection);
-    return connection;
-  }
-
-  function open(role: 'client' | 'server'): Connection {
-    return connection(openSegmentFile(path, role, {}, { timeoutMs: TIMEOUT_MS }));
-  }
-
-  /** Another process takes alice's place, and moves the session for it. */
-  function takeOver(): void {
-    silence(alice.side.ends.open, TIMEOUT_MS);
-    alice = open('client');
-  }
+  afterEach(() => session.end());
 
   /** Does something once, right before the n-th next call of a method of bob's connection. */
   function rightBefore(method: 'alloc' | 'push' | 'pushMore' | 'publish', n: number, act: () => void): void {
@@ -68,24 +29,15 @@ describe('writers of a connection whose session moves to a fresh file', () => {
     });
   }
 
-  function receive(): string[] {
-    const texts: string[] = [];
-    for (let message = alice.front(); message !== null; message = alice.front()) {
-      texts.push(message.text());
-      alice.pop();
-    }
-    return texts;
-  }
-
   it('go on there, and notice nothing', () => {
     const writer = ConnectionWriter.open(bob.writer());
     for (let n = 0; n < 10; n++) {
       writer.send(`${n}`);
-      takeOver();
+      session.takeOver();
       gather(writer, ['a', 'b']);
       writer.publish();
       bob.side.drainWriters();
-      expect(receive()).to.deep.equal([`${n}`, 'a', 'b']);
+      expect(receive(session.alice)).to.deep.equal([`${n}`, 'a', 'b']);
     }
     expect(bob.pushed).to.equal(30);
     writer.close();
@@ -113,19 +65,19 @@ describe('writers of a connection whose session moves to a fresh file', () => {
       let seen: string[] = [];
       let moved = false;
       rightBefore(method, n, () => {
-        takeOver();
+        session.takeOver();
         moved = true;
-        seen = receive();
+        seen = receive(session.alice);
       });
       bob.side.drainWriters();
       expect(moved).to.equal(true);
       const all = ['first', 'a', 'b', 'c', 'last'];
-      seen.push(...receive());
+      seen.push(...receive(session.alice));
       // Whole batches only, whatever was moved by then.
       expect([0, 1, 4, 5]).to.include(seen.length);
       expect(seen).to.deep.equal(all.slice(0, seen.length));
       bob.side.drainWriters();
-      seen.push(...receive());
+      seen.push(...receive(session.alice));
       expect(seen).to.deep.equal(all);
       expect([bob.pushed, writer.pushed]).to.deep.equal([5, 5]);
       writer.close();
@@ -137,14 +89,14 @@ describe('writers of a connection whose session moves to a fresh file', () => {
     writer.send('before');
     bob.side.drainWriters();
     silence(bob.side.ends.open, TIMEOUT_MS);
-    const successor = open('server');
+    const successor = session.open('server');
     writer.send('to nobody');
     expect(bob.side.drainWriters()).to.equal(false);
     expect(bob.side.pollLink(0)).to.equal(false);
     bob.side.disconnect({}, () => {});
     expect([bob.state, successor.pushed]).to.deep.equal(['closed', 1]);
     expectCode(() => writer.send('too late'), 'ERR_CLOSED');
-    expect(receive()).to.deep.equal(['before']);
+    expect(receive(session.alice)).to.deep.equal(['before']);
   });
 
   for (const [method, n] of places) {
@@ -157,12 +109,12 @@ describe('writers of a connection whose session moves to a fresh file', () => {
       writer.send('last');
       rightBefore(method, n, () => {
         silence(bob.side.ends.open, TIMEOUT_MS);
-        open('server');
+        session.open('server');
       });
       expectCode(() => bob.side.drainWriters(), 'ERR_FENCED');
       expect(bob.state).to.equal('closed');
       expectCode(() => writer.send('too late'), 'ERR_CLOSED');
-      const seen = receive();
+      const seen = receive(session.alice);
       expect([0, 1, 4]).to.include(seen.length);
       expect(seen).to.deep.equal(['first', ...batch].slice(0, seen.length));
     });

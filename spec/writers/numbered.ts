@@ -1,5 +1,6 @@
 /** Messages of several writers, each of which tells whose it is and which: for the one who gets them all. */
 import type { ConnectionWriter, Message } from '../../lib/index.js';
+import { Naps } from '../support/nap.js';
 import { mix, sizeOf, typeOf } from '../support/traffic.js';
 import { Watchdog } from '../support/until.js';
 
@@ -8,7 +9,6 @@ const HEAD_BYTES = 12;
 /** Messages of one writer at the most. */
 const NUMBERS = 2 ** 24;
 const STEP = 0x9e3779b9;
-const NOBODY = new Int32Array(new SharedArrayBuffer(4));
 
 function keyOf(writer: number, n: number): number {
   return writer * NUMBERS + n;
@@ -60,13 +60,13 @@ export function pushNext(writer: ConnectionWriter, id: number, count: number): v
     if (batchBytes > largest) break;
   }
   const watchdog = new Watchdog('room');
+  const naps = new Naps();
   for (let i = 0; i < batch; i++) {
     const size = numberedSize(id, first + i, largest);
     let message = writer.alloc(size);
-    for (let tries = 1; message === null; tries++) {
+    while (message === null) {
       watchdog.check();
-      // The thread that is to make room may need this processor.
-      if (tries % 100 === 0) Atomics.wait(NOBODY, 0, 0, 0.1);
+      naps.turned(false);
       message = writer.alloc(size);
     }
     fillNumbered(message, id, first + i, batch - 1 - i);

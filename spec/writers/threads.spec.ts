@@ -68,7 +68,8 @@ describe('writers in other threads', () => {
           await pair.close();
         });
 
-        const turn = async (): Promise<void> => {
+        const turn = async (): Promise<boolean> => {
+          const before = ledger.total;
           for (let message = pair.b.front(); message !== null; message = pair.b.front()) {
             ledger.take(message);
             pair.b.pop();
@@ -76,6 +77,7 @@ describe('writers in other threads', () => {
           // What is there ends with a batch.
           if (ledger.inBatch) throw new Error('a batch became visible in parts');
           await pair.turn();
+          return ledger.total !== before;
         };
 
         it('send messages of random sizes, alone and in batches: each one’s arrive whole, once, in order', async () => {

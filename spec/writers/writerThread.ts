@@ -1,6 +1,8 @@
 /** A thread that writes a connection: opens a writer, pushes its messages, and ends as it is told. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { ConnectionWriter, type WriterHandle } from '../../lib/index.js';
+// Not the whole library: it would take longer to load, in each of a hundred threads, than the thread is at work.
+import { ConnectionWriter } from '../../lib/writer/connectionWriter.js';
+import type { WriterHandle } from '../../lib/writer/handle.js';
 import { pushNext } from './numbered.js';
 
 export interface WriterThread {

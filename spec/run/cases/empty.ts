@@ -1,0 +1,2 @@
+/** For run.spec.ts: a file without a spec. */
+export {};
