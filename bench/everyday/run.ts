@@ -4,7 +4,7 @@ import { type Agenda, type Plan, type RoundsSettings, runRounds } from '../round
 
 const ORDERS = 'peer/message-port/object';
 
-const AGENDA: Agenda = {
+export const AGENDA: Agenda = {
   subjects: [
     {
       name: 'everyday/object/handlers',

@@ -3,6 +3,7 @@ import { TcpshmError } from '../errors.js';
 import { flag } from '../options.js';
 import { type IdleOptions, type IdleStrategy, Idling } from './idling.js';
 import type { Service } from './service.js';
+import { drained } from './turns.js';
 import type { Waker } from './waker.js';
 
 export interface RunOptions {
@@ -68,7 +69,7 @@ export async function drive(subject: Pollable, options: RunOptions = {}): Promis
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
         // What awaits a message goes on at once, with 'busy' too.
-        if (service.takeSettled()) await null;
+        if (service.takeSettled()) await drained();
       }
       if (service.awaited) await null;
       if (stopped()) return;
