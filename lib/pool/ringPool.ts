@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import { TcpshmError } from '../errors.js';
 import { checkOptions } from '../options.js';
-import { checkTransferable } from '../port/ringPort.js';
+import { checkTransferable } from '../port/transfer.js';
 import { HandlerNumbers } from './handlerNumbers.js';
 import {
   file,
