@@ -1,4 +1,4 @@
-export { type Channel, channel, type SendOptions, type WaitOptions } from './channel/channel.js';
+export { type Channel, channel, type SendOptions } from './channel/channel.js';
 export type { ValueHandler } from './channel/intake.js';
 export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
 export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
@@ -36,8 +36,8 @@ export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
-export type { CapacityOption, CodecName, PeerOptions } from './options.js';
-export type { RunOptions } from './poll/drive.js';
+export type { CapacityOption, CodecName, PeerOptions, WaitOptions } from './options.js';
+export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';
 export { ON_CRASH, type PoolSettings, type RingPoolOptions } from './pool/options.js';

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions } from '../options.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { checkTransferable } from '../port/transfer.js';
 import { HandlerNumbers } from './handlerNumbers.js';
 import {
@@ -105,14 +106,18 @@ export class RingPool extends EventEmitter<Events> {
 
   /**
    * Takes no tasks any more, waits for those that there are (with `drain: false`, or piscina's `force: true`, only for
-   * those that run: the others reject with ERR_CLOSED), and ends the threads.
+   * those that run: the others reject with ERR_CLOSED), and ends the threads. Rejects with the signal's reason: it goes on
+   * closing then, and `destroy` ends what is left.
    */
-  close(options: { readonly drain?: boolean; readonly force?: boolean } = {}): Promise<void> {
+  async close(
+    options: { readonly drain?: boolean; readonly force?: boolean } & WaitOptions = {},
+  ): Promise<void> {
     checkOptions(options);
+    const signal = abortSignal(options.signal);
     this.#closed = true;
     if (options.drain === false || options.force === true) this.#dropWaiting();
     this.#closing ??= this.#idle().then(() => this.#end());
-    return this.#closing;
+    return untilAborted(this.#closing, signal);
   }
 
   /** Ends the threads, whatever they are at: all tasks that there are reject with ERR_CLOSED. */

@@ -54,6 +54,10 @@ export class RingPort extends EventEmitter<Events> {
   #refed = false;
   #state: PortState = 'open';
   #full = false;
+  #isOver: () => void = () => {};
+  readonly #over = new Promise<void>((resolve) => {
+    this.#isOver = resolve;
+  });
 
   private constructor(highWaterMark: number, carry: (port: CarriedPort) => Carrier) {
     super();
@@ -181,6 +185,17 @@ export class RingPort extends EventEmitter<Events> {
     else this.ref();
   }
 
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Closes it, and waits until what was posted before has gone out: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return this.#over;
+  }
+
   /**
    * Gives the port up, to be opened in another thread: the handle is what to post there. What has not been delivered here
    * is delivered there. The pair does not notice, but if the handle is opened nowhere, the other port is not told.
@@ -190,6 +205,7 @@ export class RingPort extends EventEmitter<Events> {
     if (this.#state !== 'open') throw new TcpshmError('ERR_CLOSED', 'this port is closed');
     const given = this.#carrier.detach();
     this.#state = 'closed';
+    this.#isOver();
     return { kind: 'tcpshm.RingPortHandle', highWaterMark: this.#highWaterMark, ...given };
   }
 
@@ -270,6 +286,7 @@ export class RingPort extends EventEmitter<Events> {
   #shut(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#isOver();
     this.#carrier.end();
     // A driver that is 'busy' leaves no other turn.
     queueMicrotask(() => this.emit('close'));

@@ -21,4 +21,10 @@ export class RingPortPair {
     this.port1 = RingPort.open({ ...handle, role: 'server' });
     this.port2 = RingPort.open({ ...handle, role: 'client' });
   }
+
+  /** Closes both, as far as they are in this thread still: for `using`. */
+  [Symbol.dispose](): void {
+    this.port1.close();
+    this.port2.close();
+  }
 }
