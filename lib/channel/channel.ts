@@ -85,8 +85,18 @@ export class Channel<T, D = T> implements AsyncIterable<D> {
 
   /**
    * The values as they come. A message is popped when the loop comes back for the next one: so if this process dies in the
-   * body, or the body throws or leaves the loop, its message comes again; `pop` first to be done with it. Ends when the
-   * connection is closed. Throws ERR_BUSY while there is another loop, a `receive` that waits, or handlers.
+   * body, or the body throws, its message comes again. It does after `break` and `return` as well, as a loop that is left is
+   * told nothing of why: to be done with the message that a loop is left with, `pop` first.
+   *
+   *     for await (const order of orders) {
+   *       await book(order);
+   *       if (order.last) {
+   *         orders.pop();
+   *         break;
+   *       }
+   *     }
+   *
+   * Ends when the connection is closed. Throws ERR_BUSY while there is another loop, a `receive` that waits, or handlers.
    */
   [Symbol.asyncIterator](): AsyncIterator<D, undefined> {
     return this.#intake.iterate(undefined);
