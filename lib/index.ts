@@ -1,6 +1,11 @@
 export { type Channel, channel, type SendOptions } from './channel/channel.js';
 export type { ValueHandler } from './channel/intake.js';
-export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
+export {
+  RingChannel,
+  type RingChannelOptions,
+  type RingHandle,
+  type RingRunOptions,
+} from './channel/ringChannel.js';
 export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';

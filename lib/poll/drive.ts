@@ -50,9 +50,20 @@ const BLOCK_MS = 100;
 export function drive(subject: Pollable, options: RunOptions = {}): Run {
   let over = false;
   const running = pollOn(subject, options, () => over);
-  const stop = (): Promise<void> => {
+  return asRun(running, () => {
     over = true;
     subject.waker.wake();
+  });
+}
+
+/** A run that could not begin. */
+export function failedRun(error: unknown): Run {
+  return asRun(Promise.reject(error), () => {});
+}
+
+function asRun(running: Promise<void>, end: () => void): Run {
+  const stop = (): Promise<void> => {
+    end();
     return running;
   };
   return Object.assign(running, { stop, [Symbol.asyncDispose]: stop });
