@@ -143,6 +143,11 @@ export class PoolThread implements DrivenEnd {
     return this.#since;
   }
 
+  /** Whether it has come to the end of a task. */
+  get proven(): boolean {
+    return !Number.isNaN(this.#taskMs);
+  }
+
   /** Milliseconds in which it had tasks. */
   get busyMs(): number {
     return this.#load === 0 ? this.#busyMs : this.#busyMs + performance.now() - this.#since;

@@ -20,6 +20,7 @@ import {
   type Task,
   type ThreadEnd,
 } from './poolThread.js';
+import { Restarts } from './restarts.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 export interface RingPoolRunOptions {
@@ -58,6 +59,9 @@ const MOST_LOSSES = 3;
  * AbortError, or a TcpshmError: ERR_CODEC (the task or its result cannot be sent: see {@link RingPort}), ERR_QUEUE_FULL,
  * ERR_WORKER (the thread died while it ran), ERR_CLOSED (the pool was closed or destroyed).
  *
+ * Threads that end before they have run anything are replaced ever later, up to 10 s; what waits meanwhile rejects with
+ * ERR_WORKER once none can be started.
+ *
  * Keeps the process alive while there are tasks. Belongs to the thread that made it.
  */
 export class RingPool extends EventEmitter<Events> {
@@ -68,6 +72,12 @@ export class RingPool extends EventEmitter<Events> {
   readonly #queue = new TaskQueue<PoolThread>();
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
+  readonly #restarts = new Restarts(() => {
+    if (!this.#closed && this.#wasUp) this.#fillUp();
+    this.#advance();
+  });
+  /** Whether the last one that has failed could be started: one that cannot is tried again for a task only. */
+  #wasUp = true;
   #serial = 0;
   #pending = 0;
   #completed = 0;
@@ -201,6 +211,7 @@ export class RingPool extends EventEmitter<Events> {
     }
     this.#serial++;
     this.#pending++;
+    this.#restarts.keep(true);
     task.listen(() => this.#abort(task));
     this.#queue.push(task);
     this.#advance();
@@ -265,7 +276,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Whether there is something for one more thread to do. */
   #wantsThread(): boolean {
     const { maxThreads, concurrentTasksPerWorker } = this.#settings;
-    if (this.#threads.size >= maxThreads) return false;
+    if (this.#threads.size >= maxThreads || this.#restarts.waiting) return false;
     let room = 0;
     for (const thread of this.#threads)
       room += thread.exclusive ? 0 : Math.max(0, concurrentTasksPerWorker - (thread.up ? thread.load : 0));
@@ -273,7 +284,7 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   #fillUp(): void {
-    while (this.#threads.size < this.#settings.minThreads) this.#start();
+    while (this.#threads.size < this.#settings.minThreads && !this.#restarts.waiting) this.#start();
   }
 
   #start(): void {
@@ -371,7 +382,10 @@ export class RingPool extends EventEmitter<Events> {
     }
     if (this.#destroyed) for (const task of again) this.#reject(task, error);
     else this.#queue.putBack(again);
-    // One that was ended by the pool is no failure.
+    // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
+    if (mine && !this.#destroyed && !thread.proven && started.length === 0)
+      this.#restarts.failed(this.#pending > 0);
+    this.#wasUp = wasUp;
     if (mine) this.#failed(error, wasUp);
     if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
       if (wasUp) this.#fillUp();
@@ -403,6 +417,7 @@ export class RingPool extends EventEmitter<Events> {
 
   #lookAtIdle(): void {
     if (this.#pending > 0) return;
+    this.#restarts.keep(false);
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
@@ -433,6 +448,7 @@ export class RingPool extends EventEmitter<Events> {
     const why = new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran');
     const threads = [...this.#threads];
     this.#destroyed = true;
+    this.#restarts.stop();
     this.#threads.clear();
     for (const timer of this.#idleTimers.values()) clearTimeout(timer);
     this.#idleTimers.clear();
