@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { type CodecName, checkOptions, count } from '../options.js';
+import { dropShared } from '../store/shared.js';
 import type { CarriedPort, Carrier, PortState, RingPortHandle } from './carrier.js';
 import { type Listener, Listeners } from './listeners.js';
 import { SessionCarrier } from './sessionCarrier.js';
@@ -80,10 +81,18 @@ export class RingPort extends EventEmitter<Events> {
    * ERR_ALREADY_CONNECTED when it is open, ERR_OPTION when this is no handle.
    */
   static open(handle: RingPortHandle): RingPort {
-    if (handle?.kind !== 'tcpshm.RingPortHandle' || !(handle.memory instanceof SharedArrayBuffer)) {
-      throw new TcpshmError('ERR_OPTION', `expected what RingPort.detach() gave, got ${typeof handle}`);
-    }
+    checkHandle(handle);
     return new RingPort(handle.highWaterMark, (port) => new ThreadCarrier(handle, port));
+  }
+
+  /**
+   * Closes a port whose handle nobody is going to open, as the thread that had it is gone, say: the other port gets 'close',
+   * after what was posted before. A port that was opened is left as it is, so whoever has posted a handle can do it at the
+   * 'exit' of the worker in any case. Throws ERR_OPTION when this is no handle.
+   */
+  static discard(handle: RingPortHandle): void {
+    checkHandle(handle);
+    dropShared(handle.memory, handle.role);
   }
 
   /**
@@ -198,7 +207,8 @@ export class RingPort extends EventEmitter<Events> {
 
   /**
    * Gives the port up, to be opened in another thread: the handle is what to post there. What has not been delivered here
-   * is delivered there. The pair does not notice, but if the handle is opened nowhere, the other port is not told.
+   * is delivered there. The pair does not notice. A handle is plain data, of which nobody can tell where it is or that it
+   * is gone: if it is opened nowhere, the other port hears of that by `discard` alone.
    * Throws ERR_CLOSED, ERR_OPTION over a connection.
    */
   detach(): RingPortHandle {
@@ -291,6 +301,11 @@ export class RingPort extends EventEmitter<Events> {
     // A driver that is 'busy' leaves no other turn.
     queueMicrotask(() => this.emit('close'));
   }
+}
+
+function checkHandle(handle: RingPortHandle): void {
+  if (handle?.kind === 'tcpshm.RingPortHandle' && handle.memory instanceof SharedArrayBuffer) return;
+  throw new TcpshmError('ERR_OPTION', `expected what RingPort.detach() gave, got ${typeof handle}`);
 }
 
 /** @internal Of the options of a port. Throws ERR_OPTION. */
