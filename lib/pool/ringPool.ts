@@ -73,11 +73,9 @@ export class RingPool extends EventEmitter<Events> {
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
   readonly #restarts = new Restarts(() => {
-    if (!this.#closed && this.#wasUp) this.#fillUp();
+    if (!this.#closed) this.#fillUp();
     this.#advance();
   });
-  /** Whether the last one that has failed could be started: one that cannot is tried again for a task only. */
-  #wasUp = true;
   #serial = 0;
   #pending = 0;
   #completed = 0;
@@ -385,7 +383,6 @@ export class RingPool extends EventEmitter<Events> {
     // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
     if (mine && !this.#destroyed && !thread.proven && started.length === 0)
       this.#restarts.failed(this.#pending > 0);
-    this.#wasUp = wasUp;
     if (mine) this.#failed(error, wasUp);
     if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
       if (wasUp) this.#fillUp();
