@@ -6,7 +6,7 @@ import { patienceFor } from './login/patience.js';
 import { type Attempt, type ReconnectAttempt, Reconnection } from './login/reconnection.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
-import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import { drive, type Pollable, type Run, type RunOptions } from './poll/drive.js';
 import { PolledSet } from './poll/polledSet.js';
 import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
@@ -54,6 +54,7 @@ export class Client implements Pollable {
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
+  #closing: Promise<void> | null = null;
   readonly #reconnection: Reconnection;
   /** Whether it is a login that closes a connection now, to replace it, and not the user. */
   #loginActs = false;
@@ -97,12 +98,15 @@ export class Client implements Pollable {
    *
    * Rejects with ERR_CONNECT (nobody listens, host unknown), ERR_LOGIN_REJECTED, ERR_LOGIN_TIMEOUT,
    * ERR_PROTOCOL_VERSION, ERR_ALREADY_CONNECTED, ERR_SEQUENCE_MISMATCH, ERR_SEGMENT, ERR_FILE, ERR_NO_SPACE,
-   * ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED; nothing is left behind then.
+   * ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED, the reason of its `signal`; nothing is left behind
+   * then.
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
     const target = checkTarget(options, this.#settings.durability);
     if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
+    const { signal } = options;
+    signal?.throwIfAborted();
     this.#connecting = true;
     try {
       const trying = this.#reconnection.stop();
@@ -112,9 +116,12 @@ export class Client implements Pollable {
       }
       // The last link may have ended without anyone having looked since.
       if (this.#current?.side.attached) this.#disconnect(this.#current);
-      const connection = await this.#open(target, null);
+      const connection = await this.#open(target, null, signal);
       this.#throwIfClosed();
       return connection;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     } finally {
       this.#connecting = false;
     }
@@ -178,23 +185,34 @@ export class Client implements Pollable {
     return this.#current === null || this.#current.side.refed;
   }
 
-  /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
-  async run(options?: RunOptions): Promise<void> {
-    this.#throwIfClosed();
+  /**
+   * Polls until the signal aborts, it is stopped, or the client is closed. Rejects with what a handler throws, ERR_OPTION,
+   * ERR_CLOSED.
+   */
+  run(options?: RunOptions): Run {
     return drive(this, options);
   }
 
   /**
    * Ends the connection, telling the server. The session stays for the next login, or goes with `removeSessions`.
-   * Twice is harmless.
+   * Twice is harmless. An attempt to connect has ended when this resolves.
    */
-  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
-    if (this.#closed) return;
+  close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.removeSessions ?? false);
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(remove: boolean): Promise<void> {
     this.#closed = true;
     const trying = this.#reconnection.stop();
     for (const connection of [...this.#connections.values()]) {
       connection.side.abandonLogin();
-      connection.close({ remove: options.removeSessions ?? false });
+      connection.close({ remove });
     }
     this.#waker.close();
     this.#sessions.close();
@@ -202,8 +220,8 @@ export class Client implements Pollable {
   }
 
   /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
-  async #open(target: Target, attempt: Attempt | null): Promise<Connection> {
-    const patience = this.#patience(attempt);
+  async #open(target: Target, attempt: Attempt | null, signal?: AbortSignal): Promise<Connection> {
+    const patience = this.#patience(attempt, signal);
     return this.#login(await dial(target, this.#settings, patience), target, patience, attempt);
   }
 
@@ -278,9 +296,10 @@ export class Client implements Pollable {
     }
   }
 
-  #patience(attempt: Attempt | null): Patience {
+  #patience(attempt: Attempt | null, signal: AbortSignal | undefined): Patience {
     return patienceFor(this.name, this.#settings.loginTimeoutMs, () => {
       this.#throwIfClosed();
+      if (signal?.aborted) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect was aborted');
       if (attempt?.stopped) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect again was stopped');
     });
   }

@@ -1,6 +1,11 @@
-export { type Channel, channel, type SendOptions, type WaitOptions } from './channel/channel.js';
+export { type Channel, channel, type SendOptions } from './channel/channel.js';
 export type { ValueHandler } from './channel/intake.js';
-export { RingChannel, type RingChannelOptions, type RingHandle } from './channel/ringChannel.js';
+export {
+  RingChannel,
+  type RingChannelOptions,
+  type RingHandle,
+  type RingRunOptions,
+} from './channel/ringChannel.js';
 export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
 export { Client, type ClientOptions } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
@@ -36,15 +41,17 @@ export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
-export type { CapacityOption, CodecName, PeerOptions } from './options.js';
-export type { RunOptions } from './poll/drive.js';
+export type { CapacityOption, CodecName, PeerOptions, WaitOptions } from './options.js';
+export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';
 export { ON_CRASH, type PoolSettings, type RingPoolOptions } from './pool/options.js';
 export { RingPool, type RingPoolRunOptions } from './pool/ringPool.js';
 export { AbortError, type AbortSource } from './pool/task.js';
+export type { RingPortHandle } from './port/carrier.js';
 export type { Listener, PortEvent } from './port/listeners.js';
-export { RingPort, type RingPortHandle, type RingPortOptions, RingPortPair } from './port/ringPort.js';
+export { type PortOptions, RingPort } from './port/ringPort.js';
+export { type RingPortOptions, RingPortPair } from './port/ringPortPair.js';
 export type { Message } from './ring/message.js';
 export type { ListenOptions } from './server/doors.js';
 export { Server, type ServerOptions } from './server/server.js';

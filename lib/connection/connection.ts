@@ -1,4 +1,4 @@
-import { checkOptions } from '../options.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import type { Message } from '../ring/message.js';
 import type { Transport } from '../session/loginMessages.js';
 import { isMoved as isMovedThere, isNoticed as isNoticedThere } from '../session/notices.js';
@@ -9,6 +9,7 @@ import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
 import type { Watermarks } from './room.js';
 import { type ConnectionState, Side, type SideHandlers } from './side.js';
+import { untilAborted } from './waiter.js';
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).
 const isMoved = isMovedThere;
@@ -173,7 +174,7 @@ export class Connection {
    * a RangeError for a size that no message can have, ERR_CLOSED when the connection is closed, and the signal's reason.
    * A disconnect rejects nothing, as the session goes on after it.
    */
-  writable(sizeBytes: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  writable(sizeBytes: number, options: WaitOptions = {}): Promise<void> {
     if (this._ends.closed) return Promise.reject(this.side.closedError());
     return this.side.room.add(() => this._ends.producer.hasRoom(sizeBytes), options.signal);
   }
@@ -206,11 +207,14 @@ export class Connection {
    * Resolves once everything pushed and popped so far is safe as its durability words it: with 'process' at once, with
    * 'disk' when it is on the disk. (The write ends in another thread: the event loop must turn to hear of it, and no
    * poll is needed.) What writers have pushed is moved into the queue first; what finds no room there is not covered.
-   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
+   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`, and the signal's reason: the write goes on then.
    */
-  async flush(): Promise<void> {
+  async flush(options: WaitOptions = {}): Promise<void> {
     this._throwIfClosed();
-    await this.side.flush();
+    checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
+    await untilAborted(this.side.flush(), signal);
   }
 
   /** Whether it keeps the process alive while `run` sleeps: it does, until `unref`. */
@@ -256,6 +260,21 @@ export class Connection {
     this.side.close(options.remove ?? false);
   }
 
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** As `flush` and then `close`, for `await using`. Harmless once it is closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this._ends.closed) return;
+    try {
+      await this.side.flush();
+    } finally {
+      this.close();
+    }
+  }
+
   /**
    * Gives the session up to begin it anew: for when both sides cannot go on with it (`onSequenceMismatch`). Closes the
    * connection, and its writers with what was not moved yet; the file of the session is kept under another name, which
@@ -268,7 +287,7 @@ export class Connection {
   }
 
   /**
-   * One round for an end of a RingChannel, which no client or server polls: moves what writers have pushed into the queue,
+   * One round for an end of a RingChannel, which no client or server polls (`RingChannel.run` does it): moves what writers have pushed into the queue,
    * hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect` when the other end was closed or its
    * thread has ended (another thread may open it again).
    */

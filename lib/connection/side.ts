@@ -311,6 +311,16 @@ export class Side<C extends SideUser> {
     if (link.ended !== null) handlers.onDisconnect?.(this.#connection, link.ended, link.error);
   }
 
+  /** The other thread's end has gone, which the link has told: it may be opened again, so the link goes on. */
+  tellGone(handlers: SideHandlers<C>): void {
+    const link = this.#link;
+    if (link === null || link.ended === null) return;
+    const { ended, error } = link;
+    // It tells of the last change only.
+    link.poll(0);
+    handlers.onDisconnect?.(this.#connection, ended, error);
+  }
+
   /**
    * Once per heartbeat interval, connected or not: shows who wants this side that its owner is alive. False when it is
    * another one's by now: then `disconnect` tells it.

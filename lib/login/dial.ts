@@ -1,6 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
-import { checkOptions, choice, loginBytes, type PeerSettings } from '../options.js';
+import { abortSignal, checkOptions, choice, loginBytes, type PeerSettings } from '../options.js';
 import { memoryOnDisk } from '../session/agreement.js';
 import type { DurabilityLevel } from '../session/durability.js';
 import type { WantedTransport } from '../session/loginMessages.js';
@@ -17,6 +17,8 @@ export type ConnectOptions = {
   readonly server?: string;
   /** User data for the server's `acceptLogin`, at most 4096 bytes. */
   readonly login?: Uint8Array;
+  /** Ends the attempt: it is rejected with its reason, and nothing is left behind. It counts for this one alone. */
+  readonly signal?: AbortSignal;
 } & (
   | { readonly host?: string; readonly port: number; readonly transport?: 'auto' | 'shm' | 'tcp' }
   | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
@@ -42,6 +44,7 @@ export function checkTarget(options: ConnectOptions, durability: DurabilityLevel
   const server = options.server === undefined ? '' : checkName(options.server, 'server');
   const login = new Uint8Array(loginBytes(options.login, 'login'));
   if (transport === 'shm') native();
+  abortSignal(options.signal);
   return { options: { ...options }, transport, server, login };
 }
 

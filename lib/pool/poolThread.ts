@@ -5,10 +5,10 @@ import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { Inbox } from '../port/inbox.js';
 import { Outbox } from '../port/outbox.js';
-import { detachBuffers } from '../port/ringPort.js';
 import { Scratch } from '../port/scratch.js';
 import { structured } from '../port/structured.js';
 import { type DrivenEnd, driveEnd, refChanged, stirEnd, undriveEnd } from '../port/threadDriver.js';
+import { detachBuffers } from '../port/transfer.js';
 import { type PlainError, revivedError } from '../thread/plainError.js';
 import { SoloThread, type SoloThreadOptions } from '../thread/soloThread.js';
 import type { HandlerNumbers } from './handlerNumbers.js';
@@ -141,6 +141,11 @@ export class PoolThread implements DrivenEnd {
   /** When it last came to the end of a task, or began. */
   get since(): number {
     return this.#since;
+  }
+
+  /** Whether it has come to the end of a task. */
+  get proven(): boolean {
+    return !Number.isNaN(this.#taskMs);
   }
 
   /** Milliseconds in which it had tasks. */

@@ -1,8 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions } from '../options.js';
-import { checkTransferable } from '../port/ringPort.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
+import { checkTransferable } from '../port/transfer.js';
 import { HandlerNumbers } from './handlerNumbers.js';
 import {
   file,
@@ -19,6 +20,7 @@ import {
   type Task,
   type ThreadEnd,
 } from './poolThread.js';
+import { Restarts } from './restarts.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 export interface RingPoolRunOptions {
@@ -57,6 +59,9 @@ const MOST_LOSSES = 3;
  * AbortError, or a TcpshmError: ERR_CODEC (the task or its result cannot be sent: see {@link RingPort}), ERR_QUEUE_FULL,
  * ERR_WORKER (the thread died while it ran), ERR_CLOSED (the pool was closed or destroyed).
  *
+ * Threads that end before they have run anything are replaced ever later, up to 10 s; what waits meanwhile rejects with
+ * ERR_WORKER once none can be started.
+ *
  * Keeps the process alive while there are tasks. Belongs to the thread that made it.
  */
 export class RingPool extends EventEmitter<Events> {
@@ -67,6 +72,10 @@ export class RingPool extends EventEmitter<Events> {
   readonly #queue = new TaskQueue<PoolThread>();
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
+  readonly #restarts = new Restarts(() => {
+    if (!this.#closed) this.#fillUp();
+    this.#advance();
+  });
   #serial = 0;
   #pending = 0;
   #completed = 0;
@@ -105,14 +114,18 @@ export class RingPool extends EventEmitter<Events> {
 
   /**
    * Takes no tasks any more, waits for those that there are (with `drain: false`, or piscina's `force: true`, only for
-   * those that run: the others reject with ERR_CLOSED), and ends the threads.
+   * those that run: the others reject with ERR_CLOSED), and ends the threads. Rejects with the signal's reason: it goes on
+   * closing then, and `destroy` ends what is left.
    */
-  close(options: { readonly drain?: boolean; readonly force?: boolean } = {}): Promise<void> {
+  async close(
+    options: { readonly drain?: boolean; readonly force?: boolean } & WaitOptions = {},
+  ): Promise<void> {
     checkOptions(options);
+    const signal = abortSignal(options.signal);
     this.#closed = true;
     if (options.drain === false || options.force === true) this.#dropWaiting();
     this.#closing ??= this.#idle().then(() => this.#end());
-    return this.#closing;
+    return untilAborted(this.#closing, signal);
   }
 
   /** Ends the threads, whatever they are at: all tasks that there are reject with ERR_CLOSED. */
@@ -196,6 +209,7 @@ export class RingPool extends EventEmitter<Events> {
     }
     this.#serial++;
     this.#pending++;
+    this.#restarts.keep(true);
     task.listen(() => this.#abort(task));
     this.#queue.push(task);
     this.#advance();
@@ -260,7 +274,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Whether there is something for one more thread to do. */
   #wantsThread(): boolean {
     const { maxThreads, concurrentTasksPerWorker } = this.#settings;
-    if (this.#threads.size >= maxThreads) return false;
+    if (this.#threads.size >= maxThreads || this.#restarts.waiting) return false;
     let room = 0;
     for (const thread of this.#threads)
       room += thread.exclusive ? 0 : Math.max(0, concurrentTasksPerWorker - (thread.up ? thread.load : 0));
@@ -268,7 +282,7 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   #fillUp(): void {
-    while (this.#threads.size < this.#settings.minThreads) this.#start();
+    while (this.#threads.size < this.#settings.minThreads && !this.#restarts.waiting) this.#start();
   }
 
   #start(): void {
@@ -366,7 +380,9 @@ export class RingPool extends EventEmitter<Events> {
     }
     if (this.#destroyed) for (const task of again) this.#reject(task, error);
     else this.#queue.putBack(again);
-    // One that was ended by the pool is no failure.
+    // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
+    if (mine && !this.#destroyed && !thread.proven && started.length === 0)
+      this.#restarts.failed(this.#pending > 0);
     if (mine) this.#failed(error, wasUp);
     if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
       if (wasUp) this.#fillUp();
@@ -398,6 +414,7 @@ export class RingPool extends EventEmitter<Events> {
 
   #lookAtIdle(): void {
     if (this.#pending > 0) return;
+    this.#restarts.keep(false);
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
@@ -428,6 +445,7 @@ export class RingPool extends EventEmitter<Events> {
     const why = new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran');
     const threads = [...this.#threads];
     this.#destroyed = true;
+    this.#restarts.stop();
     this.#threads.clear();
     for (const timer of this.#idleTimers.values()) clearTimeout(timer);
     this.#idleTimers.clear();

@@ -23,6 +23,7 @@ export class Doors {
   readonly #waker: Waker;
   /** What has listeners heard again whose clients were told of. */
   readonly #unheard: (() => void)[] = [];
+  readonly #listeners: Listener[] = [];
   /** Whether threads may knock, who wake nobody. */
   #knocks = false;
 
@@ -56,6 +57,7 @@ export class Doors {
 
   /** Has clients that come there wake this thread, from the next sleep on. */
   hear(listener: Listener): void {
+    this.#listeners.push(listener);
     const { fd } = listener;
     if (fd !== undefined) {
       let known = false;
@@ -67,6 +69,11 @@ export class Doors {
       this.#unheard.push(listen);
     } else if (listener.onStir !== undefined) listener.onStir = () => this.#waker.wake();
     else this.#knocks = true;
+  }
+
+  /** Whether listening keeps the process, where a listener does so by itself. */
+  keep(alive: boolean): void {
+    for (const listener of this.#listeners) listener.keep?.(alive);
   }
 
   /** Before a sleep of so many milliseconds: gives how long it may be, as far as clients that come are concerned. */

@@ -1,4 +1,5 @@
 import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
@@ -6,8 +7,16 @@ import { GroupThreads } from '../group/threads.js';
 import { Reception } from '../login/reception.js';
 import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
 import { bootId, Sessions } from '../login/sessions.js';
-import { checkOptions, count, type PeerOptions, type PeerSettings, peerSettings } from '../options.js';
-import { drive, type Pollable, type RunOptions } from '../poll/drive.js';
+import {
+  abortSignal,
+  checkOptions,
+  count,
+  type PeerOptions,
+  type PeerSettings,
+  peerSettings,
+  type WaitOptions,
+} from '../options.js';
+import { drive, type Pollable, type Run, type RunOptions } from '../poll/drive.js';
 import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
 import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
@@ -77,6 +86,7 @@ export class Server implements Pollable {
   #keepsAlive = true;
   #now = 0;
   #closed = false;
+  #closing: Promise<void> | null = null;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ServerOptions) {
@@ -158,31 +168,38 @@ export class Server implements Pollable {
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
    * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
-   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
+   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause. Throws
+   * the reason of its `signal`: it does not listen then, and threads that were started stay for the next time.
    */
-  async listen(options: {
-    readonly host?: string;
-    readonly port: number;
-  }): Promise<{ host: string; port: number }>;
-  async listen(options: ListenOptions): Promise<Address>;
-  async listen(options: ListenOptions): Promise<Address> {
+  async listen(
+    options: {
+      readonly host?: string;
+      readonly port: number;
+    } & WaitOptions,
+  ): Promise<{ host: string; port: number }>;
+  async listen(options: ListenOptions & WaitOptions): Promise<Address>;
+  async listen(options: ListenOptions & WaitOptions): Promise<Address> {
     this.#throwIfClosed();
     checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
     if (this.#threads !== null) {
       this.#doors.checkPassable(options);
-      await this.#threads.start().catch((error: unknown) => {
+      await untilAborted(this.#threads.start(), signal).catch((error: unknown) => {
         this.#throwIfClosed();
         throw error;
       });
       this.#throwIfClosed();
     }
     const listener = await this.#doors.open(options);
-    if (this.#closed) {
+    if (this.#closed || signal?.aborted) {
       await listener.close();
       this.#throwIfClosed();
+      signal?.throwIfAborted();
     }
     this.#reception.add(listener);
     this.#doors.hear(listener);
+    this.#doors.keep(this.#keepsAlive);
     return listener.address;
   }
 
@@ -261,14 +278,18 @@ export class Server implements Pollable {
   /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
   ref(): void {
     this.#keepsAlive = true;
+    this.#doors.keep(true);
   }
   unref(): void {
     this.#keepsAlive = false;
+    this.#doors.keep(false);
   }
 
-  /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
-  async run(options?: RunOptions): Promise<void> {
-    this.#throwIfClosed();
+  /**
+   * Polls until the signal aborts, it is stopped, or the server is closed. Rejects with what a handler throws, ERR_OPTION,
+   * ERR_CLOSED.
+   */
+  run(options?: RunOptions): Run {
     return drive(this, options);
   }
 
@@ -279,12 +300,15 @@ export class Server implements Pollable {
    * until it is pushed. Resolves once the other group has it, for which the server must be polled.
    *
    * Rejects with ERR_NOT_CONNECTED when no client of that name is connected or it ends meanwhile, ERR_GROUP_FULL,
-   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED.
+   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED, and the reason of the signal: it may be moved all the same then.
    */
-  async move(remoteName: string, group: number): Promise<void> {
+  async move(remoteName: string, group: number, options: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
+    checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
     this.#polled.sizeOf('shm', group);
-    if (this.#threads !== null) return this.#threads.move(remoteName, group);
+    if (this.#threads !== null) return untilAborted(this.#threads.move(remoteName, group), signal);
     const [found] = this.#register.polledOf(remoteName);
     if (found === undefined) {
       throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
@@ -301,19 +325,28 @@ export class Server implements Pollable {
    * `removeSessions`. Twice is harmless. Threads of groups have ended when this resolves; one that does not end in order
    * within 5 s is ended.
    */
-  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
-    if (this.#closed) return;
+  close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.removeSessions ?? false);
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(remove: boolean): Promise<void> {
     this.#closed = true;
     const left = this.#reception.close();
     for (const connection of this.#register.all) {
       connection.side.abandonLogin();
-      connection.close({ remove: options.removeSessions ?? false });
+      connection.close({ remove });
     }
     this.#waker.close();
     // What is still to be told is told no more, but for what comes from here on.
     this.#tidings.clear();
     await Promise.all([left, this.#threads?.stop()]);
-    if (options.removeSessions) this.#removeHanded();
+    if (remove) this.#removeHanded();
     this.#sessions.close();
     this.#tidings.tell(() => true);
   }

@@ -14,6 +14,8 @@ export interface Listener {
   accept(): Wire | null;
   /** Gives the address up. Wires that were accepted stay. Idempotent. */
   close(): Promise<void>;
+  /** Says whether it keeps the process, where it does by itself. */
+  keep?(alive: boolean): void;
 }
 
 /** Where a server listens. */

@@ -39,6 +39,12 @@ describe('the examples with threads', () => {
     expect(example.stdout).to.include('the worker has seen the end');
   });
 
+  it('portProcesses: every question is answered, whatever happens to who answers', async () => {
+    const example = new Program('portProcesses/main', []);
+    expect(await example.ended()).to.equal(0);
+    expect(example.stdout).to.match(/^1000 answers of 2 processes, 0 of them wrong\n$/);
+  });
+
   for (const options of [[], ['--piscina']]) {
     it(`pool: the results of all tasks are right ${options}`, async () => {
       const example = new Program('pool/main', options);
