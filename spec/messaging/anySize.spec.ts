@@ -4,9 +4,9 @@ import { messenger } from '../../lib/index.js';
 import { Scene } from '../peers/support.js';
 
 const MEBIBYTE = 2 ** 20;
-/** A quarter of a gibibyte, through a process that may have a quarter of that: 1 GiB and 256 MiB are as well. */
-const MESSAGE_BYTES = 256 * MEBIBYTE;
-const MEMORY_BYTES = 64 * MEBIBYTE;
+/** Through a process that may have a quarter of it: as 1 GiB through 256 MiB. */
+const MESSAGE_BYTES = 128 * MEBIBYTE;
+const MEMORY_BYTES = 32 * MEBIBYTE;
 
 /** Sends what it gets back, and tells the most memory that it had for it. */
 const SERVER = `
