@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type Messenger, messenger } from '../../lib/index.js';
+import { type Messenger, messenger, RingChannel } from '../../lib/index.js';
 import { dropLink, WAYS } from '../peers/support.js';
 import { gate, type Talk, talk } from './support.js';
 
@@ -151,3 +151,26 @@ for (const way of WAYS) {
     });
   });
 }
+
+describe('a request whose handler takes its process with it', () => {
+  it('does not come again', async () => {
+    const channel = new RingChannel();
+    const near = messenger(channel.local);
+    let end = RingChannel.open(channel.remote);
+    let runs = 0;
+    messenger(end).handle('fatal', () => {
+      runs++;
+      end.close();
+    });
+    const outcome = near.request('fatal').catch((error: { code: string }) => error.code);
+    end.poll({});
+    expect(runs).to.equal(1);
+    end = RingChannel.open(channel.remote);
+    messenger(end).handle('fatal', () => void runs++);
+    for (let i = 0; i < 3; i++) for (const one of [end, channel.local]) one.poll({});
+    expect(await outcome).to.equal('ERR_UNANSWERED');
+    expect(runs).to.equal(1);
+    end.close();
+    channel.local.close();
+  });
+});
