@@ -1,4 +1,3 @@
-import { Waiter } from '../connection/waiter.js';
 import type { Assembler } from './assembler.js';
 import { type Call, PRIORITIES, type RequestOptions } from './call.js';
 import type { Timed } from './deadlines.js';
@@ -31,8 +30,12 @@ export class OwnRequest extends Exchange implements Call, Timed {
   slot = -1;
   earlier: Timed | null = null;
   later: Timed | null = null;
+  readonly response: Promise<never>;
   readonly #canceller: Canceller;
-  readonly #waiter: Waiter<unknown>;
+  #resolve!: (value: never) => void;
+  #reject!: (reason: unknown) => void;
+  /** What listens to its signal, if it has one. */
+  #onAbort: (() => void) | null = null;
 
   constructor(
     canceller: Canceller,
@@ -51,11 +54,14 @@ export class OwnRequest extends Exchange implements Call, Timed {
     this.value = value;
     this.options = options;
     this.notice = notice;
-    this.#waiter = new Waiter<unknown>(options.signal, () => canceller.cancel(this, options.signal?.reason));
-  }
-
-  get response(): Promise<never> {
-    return this.#waiter.promise as Promise<never>;
+    this.response = new Promise<never>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const { signal } = options;
+    if (signal === undefined) return;
+    this.#onAbort = () => canceller.cancel(this, signal.reason);
+    signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   withdraw(): boolean {
@@ -68,11 +74,13 @@ export class OwnRequest extends Exchange implements Call, Timed {
 
   /** @internal Its end: once, which its `stage` tells. */
   resolve(value: unknown): void {
-    this.#waiter.resolve(value);
+    if (this.#onAbort !== null) this.options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#resolve(value as never);
   }
 
   /** @internal The same with an error. */
   reject(error: unknown): void {
-    this.#waiter.reject(error);
+    if (this.#onAbort !== null) this.options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#reject(error);
   }
 }
