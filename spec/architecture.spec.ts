@@ -23,6 +23,7 @@ const LAYERS = [
   ['channel', 'client.ts', 'server'],
   ['port'],
   ['pool'],
+  ['messaging'],
   ['index.ts'],
 ] as const;
 

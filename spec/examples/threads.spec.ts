@@ -25,6 +25,22 @@ describe('the examples with threads', () => {
     );
   });
 
+  it('messaging: a service is asked, told, read and uploaded to', async () => {
+    const example = new Program('messaging/main', []);
+    expect(await example.ended()).to.equal(0);
+    const lines = example.stdout.trimEnd().split('\n');
+    expect(lines).to.deep.equal([
+      'the server was told: good morning',
+      'tea: 4',
+      'tea: 3 pieces',
+      'coffee: 6 pieces',
+      'uploaded 10000000 bytes, ffa63298',
+      'ERR_ANSWER: RangeError, there is no gold',
+      'ERR_TIMEOUT',
+      'the sleeper was woken',
+    ]);
+  });
+
   it('piscina: the results of a task come through a ring, all of them', async () => {
     const example = new Program('piscina/main', []);
     expect(await example.ended()).to.equal(0);
