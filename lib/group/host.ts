@@ -206,6 +206,7 @@ export class GroupHost implements Pollable {
   }
 
   #tell(guest: Guest, reason: DisconnectReason, error: TcpshmError | null): void {
+    guest.connection.side.tellDisconnected(reason, error);
     try {
       this.#handlers.onDisconnect?.(guest.connection, reason, error);
     } catch (thrown) {

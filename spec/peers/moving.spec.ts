@@ -259,6 +259,7 @@ describe('a connection whose session moves to a fresh file', () => {
           ended: null,
           error: null,
           wire: null,
+          traffic: null,
           poll: () => calls.push('poll'),
           close: () => calls.push('close'),
           abandon: () => calls.push('abandon'),
