@@ -28,7 +28,10 @@ export interface Leaving {
 }
 
 /** Gives up session and link. Throws ERR_OPTION when the session is kept in what no other thread can open, ERR_FILE. */
-export function handOver({ transport, open, loginData, link, violation, tally }: Leaving, now: number): Handover {
+export function handOver(
+  { transport, open, loginData, link, violation, tally }: Leaving,
+  now: number,
+): Handover {
   const { client, server, sessionId } = open.segment.identity;
   const place = open.pass();
   if (place === null) {

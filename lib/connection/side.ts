@@ -89,8 +89,6 @@ export class Side<C extends SideUser> {
   #room: Room | null = null;
   /** How often polls had left it alone and were made to look again. */
   wakeups = 0;
-  /** Whether it goes on in another thread. */
-  handedOver = false;
   #logins = 0;
   #resumes = 0;
   /** Whether the session was there before the next login. */
@@ -237,7 +235,6 @@ export class Side<C extends SideUser> {
     this.#end('keep', 'handed over', () => {
       try {
         handover = handOver(leaving, now);
-        this.handedOver = true;
       } finally {
         // Unless it was handed over.
         link.abandon();

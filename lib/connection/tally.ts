@@ -60,6 +60,20 @@ export function sumOf(a: Tally, b: Tally): Tally {
   return sum;
 }
 
+/** What came to a tally since it was `before`. */
+export function since(before: Tally, tally: Tally): Tally {
+  const rest: Record<keyof Tally, number> = { ...NO_TALLY };
+  for (const field of FIELDS) rest[field] = tally[field] - before[field];
+  return { ...rest, highWaterBytes: tally.highWaterBytes };
+}
+
+/** Of everything that somebody has or had. */
+export function totalOf(gone: Tally, live: Iterable<{ readonly side: { readonly tally: Tally } }>): Tally {
+  let total = gone;
+  for (const { side } of live) total = sumOf(total, side.tally);
+  return total;
+}
+
 /** Writes one where another thread reads it: numbers are whole, and may be of different moments. */
 export function storeTally(words: Float64Array, tally: Tally): void {
   for (const [at, field] of FIELDS.entries()) words[at] = tally[field];
