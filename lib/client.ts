@@ -118,6 +118,11 @@ export class Client implements Pollable {
     return this.#current;
   }
 
+  /** All sessions that are open here, connected or not: one for each server and transport that it was connected to. */
+  get connections(): readonly Connection[] {
+    return [...this.#connections.values()];
+  }
+
   /**
    * What has gone through its connections, and what the client has done. Takes some microseconds. May be called at any
    * time, also after `close`. Never throws.
