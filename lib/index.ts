@@ -29,8 +29,8 @@ export {
 export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
 export type { Watermarks } from './connection/room.js';
-export type { ConnectionState, SideHandlers } from './connection/side.js';
-export type { ConnectionStats, IncomingStats, OutgoingStats } from './connection/stats.js';
+export type { SideHandlers } from './connection/side.js';
+export type { ConnectionState, ConnectionStats, IncomingStats, OutgoingStats } from './connection/stats.js';
 export type { Tally } from './connection/tally.js';
 export { DIAGNOSTIC_CHANNELS } from './diagnostics/channels.js';
 export type { Closing, DiagnosticEvents, DiagnosticName, Subject } from './diagnostics/events.js';

@@ -8,8 +8,8 @@ import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
 import type { Watermarks } from './room.js';
-import { type ConnectionState, Side, type SideHandlers } from './side.js';
-import type { ConnectionStats } from './stats.js';
+import { Side, type SideHandlers } from './side.js';
+import type { ConnectionState, ConnectionStats } from './stats.js';
 import { NO_TALLY, type Tally } from './tally.js';
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).

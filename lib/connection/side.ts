@@ -21,10 +21,8 @@ import { Copies } from './copies.js';
 import { Ends } from './ends.js';
 import { type Handover, handOver } from './handover.js';
 import { Room } from './room.js';
-import { type ConnectionStats, readQueues, roundTripsOf } from './stats.js';
+import { type ConnectionState, type ConnectionStats, readQueues, roundTripsOf } from './stats.js';
 import type { Tally } from './tally.js';
-
-export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
 const CONNECTED = new Topic('tcpshm:connected');
 const DISCONNECTED = new Topic('tcpshm:disconnected');

@@ -3,8 +3,9 @@ import { readCommit } from '../ring/recovery.js';
 import type { Transport } from '../session/loginMessages.js';
 import type { LinkTraffic } from '../wire/link.js';
 import type { Ends } from './ends.js';
-import type { ConnectionState } from './side.js';
 import type { Tally } from './tally.js';
+
+export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
 /** Messages that wait to be popped are counted one by one, so no further than this. */
 export const MOST_COUNTED = 4096;

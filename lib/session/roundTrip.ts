@@ -12,6 +12,8 @@
  */
 const MARK = 0x80000000;
 const NUMBERS = 16;
+/** So many of the last ones are remembered: an answer to the one before the last is usual, as they meet on their way. */
+const REMEMBERED = 4;
 const NUMBER_SHIFT = 27;
 const ANSWERED_SHIFT = 23;
 const PER_MS = 64;
@@ -24,9 +26,9 @@ export class RoundTrip {
   readonly #intervalMs: number;
   #number: number;
   /** When the last one was sent; NaN before the first look. */
-  #sentAt = Number.NaN;
-  /** Whether that was by this clock, and is not answered yet. */
-  #open = false;
+  #lastAt = Number.NaN;
+  /** When each of the last ones was sent, by its number; NaN once it was answered, and for those of another clock. */
+  readonly #sentAt: number[] = new Array<number>(REMEMBERED).fill(Number.NaN);
   /** The last one of the peer's, and when it came; NaN when none came. */
   #heard = 0;
   #heardAt = Number.NaN;
@@ -56,8 +58,8 @@ export class RoundTrip {
 
   /** Whether one is due although others than heartbeats were sent. The first call starts the measure. */
   due(now: number): boolean {
-    if (Number.isNaN(this.#sentAt)) this.#sentAt = now;
-    return now - this.#sentAt >= this.#intervalMs;
+    if (Number.isNaN(this.#lastAt)) this.#lastAt = now;
+    return now - this.#lastAt >= this.#intervalMs;
   }
 
   /** The word of a heartbeat that goes out now. */
@@ -71,8 +73,8 @@ export class RoundTrip {
   /** It has gone out. */
   sent(now: number): void {
     this.#number = (this.#number + 1) % NUMBERS;
-    this.#sentAt = now;
-    this.#open = true;
+    this.#lastAt = now;
+    this.#sentAt[this.#number % REMEMBERED] = now;
   }
 
   /** A data frame without payload has come, with this word; what is no heartbeat is nothing. */
@@ -81,10 +83,13 @@ export class RoundTrip {
     this.#heard = (word >>> NUMBER_SHIFT) % NUMBERS;
     this.#heardAt = now;
     const held = word & NONE;
-    if (held === NONE || !this.#open || (word >>> ANSWERED_SHIFT) % NUMBERS !== this.#number) return;
-    this.#open = false;
+    const answered = (word >>> ANSWERED_SHIFT) % NUMBERS;
+    const ago = (this.#number - answered + NUMBERS) % NUMBERS;
+    const sentAt = this.#sentAt[answered % REMEMBERED] as number;
+    if (held === NONE || ago >= REMEMBERED || Number.isNaN(sentAt)) return;
+    this.#sentAt[answered % REMEMBERED] = Number.NaN;
     // Clocks that are read now and then only may make it seem to be less than nothing.
-    const ms = Math.max(0, now - this.#sentAt - held / PER_MS);
+    const ms = Math.max(0, now - sentAt - held / PER_MS);
     this.#lastMs = ms;
     this.#smoothedMs = this.#smoothedMs === null ? ms : this.#smoothedMs + SHARE * (ms - this.#smoothedMs);
   }
