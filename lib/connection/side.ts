@@ -12,7 +12,7 @@ import type { ReplicationState } from '../session/replication.js';
 import { isFresh, type SideState } from '../session/state.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import type { Conversation } from '../wire/conversation.js';
-import type { Link, LinkState } from '../wire/link.js';
+import type { Link, LinkState, LinkTraffic } from '../wire/link.js';
 import type { Wire } from '../wire/wire.js';
 import { resumeLink, WireLink } from '../wire/wireLink.js';
 import type { WriterHandle } from '../writer/handle.js';
@@ -20,8 +20,9 @@ import { type Outlet, type WriterOptions, Writers } from '../writer/writers.js';
 import { Copies } from './copies.js';
 import { Ends } from './ends.js';
 import { type Handover, handOver } from './handover.js';
+import { Measures } from './measures.js';
 import { Room } from './room.js';
-import { type ConnectionState, type ConnectionStats, readQueues, roundTripsOf } from './stats.js';
+import type { ConnectionState } from './stats.js';
 import type { Tally } from './tally.js';
 
 const CONNECTED = new Topic('tcpshm:connected');
@@ -47,9 +48,6 @@ export interface Reader {
   /** The connection was closed. */
   closed(error: TcpshmError): void;
 }
-
-/** What is read of the queues and the link, when it is asked for. */
-type Look = Omit<ConnectionStats, keyof Tally | 'localName' | 'remoteName' | 'transport' | 'state'>;
 
 /** The connection, as its side needs it. */
 export interface SideUser extends Outlet {
@@ -85,17 +83,7 @@ export class Side<C extends SideUser> {
   #writers: Writers | null = null;
   /** Those who wait for room, once there was one. */
   #room: Room | null = null;
-  /** How often polls had left it alone and were made to look again. */
-  wakeups = 0;
-  #logins = 0;
-  #resumes = 0;
-  /** Whether the session was there before the next login. */
-  #known: boolean;
-  /** Of links that have ended. */
-  #wireSentBytes = 0;
-  #wireReceivedBytes = 0;
-  /** As it was when the session was closed. */
-  #last: Look | null = null;
+  readonly measures: Measures;
 
   /** With `replicated`, goes on where another thread was, whose link is to be resumed, and with `tally` counts on. */
   constructor(
@@ -110,8 +98,7 @@ export class Side<C extends SideUser> {
     this.#transport = transport;
     this.#onClosed = onClosed;
     this.ends = new Ends(open, () => this.#shut(), tally);
-    const { producer, consumer } = this.ends;
-    this.#known = producer.pushed !== 0 || consumer.popped !== 0 || consumer.unseen;
+    this.measures = new Measures(this.ends);
     this.#copies = transport === 'tcp' ? new Copies(this.ends, replicated, () => this.onWritten?.()) : null;
   }
 
@@ -162,12 +149,7 @@ export class Side<C extends SideUser> {
     this.#keeps = true;
     this.#link = link;
     this.loginData = loginData;
-    const resumed = this.#known;
-    this.#known = true;
-    if (!moved) {
-      this.#logins++;
-      if (resumed) this.#resumes++;
-    }
+    const resumed = this.measures.attached(moved);
     const connection = this.#connection;
     if (link.traffic !== null) link.traffic.owner = connection;
     if (CONNECTED.listened) {
@@ -423,31 +405,20 @@ export class Side<C extends SideUser> {
 
   /** What has gone through it. */
   get tally(): Tally {
-    const before = this.ends.tally;
-    const traffic = this.#link?.traffic ?? null;
-    return {
-      ...before,
-      logins: before.logins + this.#logins,
-      resumes: before.resumes + this.#resumes,
-      wireSentBytes: before.wireSentBytes + this.#wireSentBytes + (traffic?.sentBytes ?? 0),
-      wireReceivedBytes: before.wireReceivedBytes + this.#wireReceivedBytes + (traffic?.receivedBytes ?? 0),
-      wakeups: before.wakeups + this.wakeups,
-    };
+    return this.measures.tally(this.#traffic);
   }
 
   /** All that is told of it but its name and state, also once it is closed. */
-  measure(): Look & Tally {
-    return { ...this.tally, ...(this.#last ?? this.#look()) };
+  measure(): ReturnType<Measures['all']> {
+    return this.measures.all(this.#traffic);
   }
 
-  #look(): Look {
-    return { ...readQueues(this.ends), ...roundTripsOf(this.#link?.traffic ?? null) };
+  get #traffic(): LinkTraffic | null {
+    return this.#link?.traffic ?? null;
   }
 
   #leaveLink(): void {
-    const traffic = this.#link?.traffic ?? null;
-    this.#wireSentBytes += traffic?.sentBytes ?? 0;
-    this.#wireReceivedBytes += traffic?.receivedBytes ?? 0;
+    this.measures.left(this.#traffic);
     this.#link = null;
   }
 
@@ -618,7 +589,7 @@ export class Side<C extends SideUser> {
   /** Closes everything, the link and the session in the ways given. */
   #end(linkGoes: 'close' | 'abandon' | 'keep', how: Closing, closeSession: () => void): void {
     if (this.ends.closed) return;
-    this.#last = this.#look();
+    this.measures.closing(this.#traffic);
     this.ends.closed = true;
     if (linkGoes === 'close') this.#link?.close();
     else if (linkGoes === 'abandon') this.#link?.abandon();
