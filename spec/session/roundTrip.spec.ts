@@ -92,6 +92,14 @@ describe('the round trip of heartbeats, by the clocks of both sides', () => {
     expect(a.lastMs).to.be.closeTo(5, 1 / 64);
   });
 
+  it('is not told by the answer to one that is long ago, whose number others have by now', () => {
+    const [a, b] = new Pair().sides as [RoundTrip, RoundTrip];
+    b.received(a.word(0), 0);
+    for (let now = 0; now < 500; now += 100) a.sent(now);
+    a.received(b.word(450), 450);
+    expect(a.lastMs).to.equal(null);
+  });
+
   it('is told by heartbeats that meet on their way all the time', () => {
     const [a, b] = new Pair().sides as [RoundTrip, RoundTrip];
     for (let now = 0; now < 3000; now += 100) {
