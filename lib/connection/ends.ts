@@ -209,14 +209,14 @@ export class Ends {
   /** Space was handed back, for which the peer may sleep. */
   readonly #reclaimed = (): void => this.#rouser.reclaimed(this.consumer);
 
-  /** Others go on in the place of these ends, and may have done again what these have counted. */
+  /** Others go on in the place of these ends. The consumer may have popped again what this one has counted. */
   #replace(producer: RingProducer, consumer: RingConsumer): void {
     const { producer: lastProducer, consumer: lastConsumer } = this;
     const before = this.#before;
     if (producer !== lastProducer) {
       this.#before = {
         ...this.#before,
-        sentBytes: before.sentBytes + lastProducer.publishedBytes - producer.publishedBytes,
+        sentBytes: before.sentBytes + lastProducer.publishedBytes,
         fullAllocs: before.fullAllocs + lastProducer.refusals,
         fullPeriods: before.fullPeriods + lastProducer.stalls,
         highWaterBytes: Math.max(before.highWaterBytes, lastProducer.highWater),

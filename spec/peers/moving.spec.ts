@@ -94,10 +94,11 @@ describe('a connection whose session moves to a fresh file', () => {
       const { sentBytes, highWaterBytes } = bob.stats();
       expect(counted()).to.deep.equal([4, sentBytes, 0, 0, 1, 1]);
       claim(bob, 'begun before');
-      takeOver();
-      bob.push();
       bob.front();
+      takeOver();
+      // In the file before, and then once more in the fresh one.
       bob.pop();
+      bob.push();
       bob.side.renew();
       expect(counted()).to.deep.equal([5, sentBytes + 24, 1, 16, 1, 1]);
       expect(bob.stats().highWaterBytes).to.be.at.least(highWaterBytes);
