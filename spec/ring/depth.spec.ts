@@ -57,9 +57,12 @@ describe('what the ends of a ring count', () => {
     const producer = new RingProducer(ring);
     const consumer = new RingConsumer(ring);
     expect([producer.publishedBytes, consumer.poppedBytes, producer.highWater]).to.deep.equal([0, 0, 0]);
+    producer.claim(8);
+    producer.push();
     producer.sample();
-    expect(producer.highWater).to.equal(32);
-    expect(readDepth(ring, consumer.position, 100)).to.deep.equal({ messages: 2, bytes: 32 });
+    expect(producer.highWater).to.equal(48);
+    expect(producer.publishedBytes).to.equal(16);
+    expect(readDepth(ring, consumer.position, 100)).to.deep.equal({ messages: 3, bytes: 48 });
   });
 
   it('are no more messages than they are to count', () => {
