@@ -1,4 +1,6 @@
 import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
+import { NO_TALLY, sumOf, type Tally, totalOf } from './connection/tally.js';
+import { Topic } from './diagnostics/channels.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
@@ -33,6 +35,26 @@ export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   onReconnect?(attempt: ReconnectAttempt): void;
 }
 
+/** A client in numbers, at the moment of the call, since it was made: a plain object that stays as it is. */
+export interface ClientStats {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Sessions that are open, connected or not. */
+  readonly sessions: number;
+  /** Attempts to connect, by `connect` or by itself, that have begun; that were successful; that have failed. */
+  readonly attempts: number;
+  readonly logins: number;
+  readonly failures: number;
+  /** How often `run` has slept, and how often something woke it before its time was up. */
+  readonly sleeps: number;
+  readonly wakeups: number;
+  /** Of all connections that it has, or had. */
+  readonly total: Tally;
+}
+
+const CONNECTING = new Topic('tcpshm:connecting');
+const FAILED = new Topic('tcpshm:connect-failed');
+
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
  * {@link Server} does. Belongs to one thread.
@@ -58,6 +80,11 @@ export class Client implements Pollable {
   readonly #reconnection: Reconnection;
   /** Whether it is a login that closes a connection now, to replace it, and not the user. */
   #loginActs = false;
+  #attempts = 0;
+  #logins = 0;
+  #failures = 0;
+  /** Of connections that it had. */
+  #gone = NO_TALLY;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ClientOptions) {
@@ -90,6 +117,29 @@ export class Client implements Pollable {
   /** The connection of the last login, if there was one and it was not closed. */
   get connection(): Connection | null {
     return this.#current;
+  }
+
+  /** All sessions that are open here, connected or not: one for each server and transport that it was connected to. */
+  get connections(): readonly Connection[] {
+    return [...this.#connections.values()];
+  }
+
+  /**
+   * What has gone through its connections, and what the client has done. Takes some microseconds. May be called at any
+   * time, also after `close`. Never throws.
+   */
+  stats(): ClientStats {
+    return Object.freeze({
+      name: this.name,
+      connected: this.#current?.state === 'connected',
+      sessions: this.#connections.size,
+      attempts: this.#attempts,
+      logins: this.#logins,
+      failures: this.#failures,
+      sleeps: this.#waker.sleeps,
+      wakeups: this.#waker.wakeups,
+      total: totalOf(this.#gone, this.#connections.values()),
+    });
   }
 
   /**
@@ -222,7 +272,19 @@ export class Client implements Pollable {
   /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
   async #open(target: Target, attempt: Attempt | null, signal?: AbortSignal): Promise<Connection> {
     const patience = this.#patience(attempt, signal);
-    return this.#login(await dial(target, this.#settings, patience), target, patience, attempt);
+    const who = { client: this.name, server: target.server, attempt: attempt?.number ?? null };
+    this.#attempts++;
+    if (CONNECTING.listened) CONNECTING.tell(who);
+    try {
+      const wire = await dial(target, this.#settings, patience);
+      const connection = await this.#login(wire, target, patience, attempt);
+      this.#logins++;
+      return connection;
+    } catch (error) {
+      this.#failures++;
+      if (FAILED.listened) FAILED.tell({ ...who, error: error as Error });
+      throw error;
+    }
   }
 
   async #login(wire: Wire, target: Target, patience: Patience, again: Attempt | null): Promise<Connection> {
@@ -344,7 +406,11 @@ export class Client implements Pollable {
   }
 
   #forget(connection: Connection): void {
-    for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
+    for (const [key, known] of this.#connections) {
+      if (known !== connection) continue;
+      this.#connections.delete(key);
+      this.#gone = sumOf(this.#gone, connection.side.tally);
+    }
     if (this.#current !== connection) return;
     this.#polled.remove(connection);
     this.#current = null;

@@ -7,7 +7,7 @@ export {
   type RingRunOptions,
 } from './channel/ringChannel.js';
 export { duplex, type StreamOptions, webStreams } from './channel/streams.js';
-export { Client, type ClientOptions } from './client.js';
+export { Client, type ClientOptions, type ClientStats } from './client.js';
 export { bytesCodec } from './codec/bytes.js';
 export type { Codec, MessageSink } from './codec/codec.js';
 export {
@@ -34,10 +34,15 @@ export {
 export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
 export type { Watermarks } from './connection/room.js';
-export type { ConnectionState, SideHandlers } from './connection/side.js';
+export type { SideHandlers } from './connection/side.js';
+export type { ConnectionState, ConnectionStats, IncomingStats, OutgoingStats } from './connection/stats.js';
+export type { Tally } from './connection/tally.js';
+export { DIAGNOSTIC_CHANNELS } from './diagnostics/channels.js';
+export type { Closing, DiagnosticEvents, DiagnosticName, Subject } from './diagnostics/events.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';
 export type { GroupMember } from './group/roster.js';
+export type { GroupThreadStats } from './group/stats.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
@@ -76,6 +81,7 @@ export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idl
 export type { GroupOptions } from './poll/polledSet.js';
 export { ON_CRASH, type PoolSettings, type RingPoolOptions } from './pool/options.js';
 export { RingPool, type RingPoolRunOptions } from './pool/ringPool.js';
+export type { RingPoolStats } from './pool/stats.js';
 export { AbortError, type AbortSource } from './pool/task.js';
 export type { RingPortHandle } from './port/carrier.js';
 export type { Listener, PortEvent } from './port/listeners.js';
@@ -84,6 +90,7 @@ export { type RingPortOptions, RingPortPair } from './port/ringPortPair.js';
 export type { Message } from './ring/message.js';
 export type { ListenOptions } from './server/doors.js';
 export { Server, type ServerOptions } from './server/server.js';
+export type { ServerStats } from './server/stats.js';
 export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
 export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';

@@ -8,7 +8,9 @@ import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
 import type { Watermarks } from './room.js';
-import { type ConnectionState, Side, type SideHandlers } from './side.js';
+import { Side, type SideHandlers } from './side.js';
+import type { ConnectionState, ConnectionStats } from './stats.js';
+import { NO_TALLY, type Tally } from './tally.js';
 import { untilAborted } from './waiter.js';
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).
@@ -27,9 +29,10 @@ export function makeConnection(
   transport: Transport,
   onClosed: (connection: Connection) => void,
   replicated: ReplicationState | null = null,
+  tally: Tally = NO_TALLY,
 ): Connection {
   try {
-    return new Connection(open, transport, onClosed, replicated);
+    return new Connection(open, transport, onClosed, replicated, tally);
   } catch (error) {
     open.close();
     throw error;
@@ -55,19 +58,23 @@ export class Connection {
   readonly side: Side<Connection>;
   private readonly _ends: Ends;
 
-  /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
+  /**
+   * @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed, and
+   * with `tally` counts on.
+   */
   constructor(
     open: OpenSegment,
     transport: Transport,
     onClosed: (connection: Connection) => void,
     replicated: ReplicationState | null = null,
+    tally: Tally = NO_TALLY,
   ) {
     const { role } = open;
     const { client, server } = open.segment.identity;
     this.transport = transport;
     this.localName = role === 'client' ? client : server;
     this.remoteName = role === 'client' ? server : client;
-    this.side = new Side<Connection>(this, open, transport, onClosed, replicated);
+    this.side = new Side<Connection>(this, open, transport, onClosed, replicated, tally);
     this._ends = this.side.ends;
   }
 
@@ -233,6 +240,16 @@ export class Connection {
   /** Messages popped since the session began. */
   get popped(): number {
     return this._ends.consumer.popped;
+  }
+
+  /**
+   * What has gone through this connection, how full its queues are, and how fast its peer answers. Costs the hot path
+   * nothing and this call some microseconds, more the more messages wait (up to 4096 are counted). May be called at any
+   * time, also after `close`: then it gives what it was. Never throws.
+   */
+  stats(): ConnectionStats {
+    const { localName, remoteName, transport, state, side } = this;
+    return Object.freeze({ localName, remoteName, transport, state, ...side.measure() });
   }
 
   /** Largest message that can be sent, in bytes. */

@@ -38,6 +38,11 @@ export class Reception {
     return this.#logins.size > 0;
   }
 
+  /** How many. */
+  get pending(): number {
+    return this.#logins.size;
+  }
+
   /** The places of clients who have not attached yet. */
   get seats(): readonly Seat[] {
     return [...this.#logins.keys()].flatMap(({ seat }) => seat ?? []);

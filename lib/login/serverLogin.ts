@@ -1,4 +1,5 @@
 import type { Connection } from '../connection/connection.js';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
 import { type Agreement, agree, type ServerTerms } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
@@ -19,6 +20,8 @@ import { Conversation } from '../wire/conversation.js';
 import { PresenceLink } from '../wire/presenceLink.js';
 import { ThreadWire } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
+
+const REFUSED = new Topic('tcpshm:login-refused');
 
 /** What a client says of itself, for `acceptLogin` to decide on. */
 export interface Login {
@@ -51,6 +54,8 @@ export interface LoginHost {
   admit(connection: Connection, group: number): void;
   /** The positions of both sides cannot both be true. */
   mismatch(connection: Connection, numbers: SequenceNumbers): void;
+  /** The client was told that it is not let in, for whatever reason. */
+  refused(): void;
   /** The login failed for this error. */
   failed(error: TcpshmError): void;
 }
@@ -86,6 +91,8 @@ export class ServerLogin {
   /** The connection of a login that is complete. */
   #attached: Connection | null = null;
   #over = false;
+  /** The client, once it has said its name. */
+  #client: string | null = null;
 
   constructor(wire: Wire, host: LoginHost) {
     this.#host = host;
@@ -139,6 +146,7 @@ export class ServerLogin {
   }
 
   #onHello(hello: Hello): void {
+    this.#client = hello.client;
     const agreement = agree(hello, { ...this.#host.terms, overThreads: this.#wire instanceof ThreadWire });
     if ('code' in agreement) {
       this.#refuse(agreement);
@@ -246,6 +254,11 @@ export class ServerLogin {
   }
 
   #refuse(reject: Reject): void {
+    this.#host.refused();
+    if (REFUSED.listened) {
+      const { name: server } = this.#host.terms;
+      REFUSED.tell({ server, client: this.#client, address: this.#wire.remoteAddress(), ...reject });
+    }
     try {
       this.#talk.say(FrameKind.reject, encodeReject(reject));
     } catch {

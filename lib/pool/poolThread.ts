@@ -79,6 +79,7 @@ export class PoolThread implements DrivenEnd {
   /** Handlers up to this number are known there. */
   #told = 1;
   #state: 'starting' | 'up' | 'ended' = 'starting';
+  #threadId = 0;
   #load = 0;
   /** How long a task takes, in milliseconds; NaN until one has. */
   #taskMs = Number.NaN;
@@ -104,6 +105,11 @@ export class PoolThread implements DrivenEnd {
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#free.push(slot);
     driveEnd(this);
     void this.#live();
+  }
+
+  /** The id that it has, or had; 0 if it never came to be. */
+  get threadId(): number {
+    return this.#threadId;
   }
 
   get up(): boolean {
@@ -232,6 +238,7 @@ export class PoolThread implements DrivenEnd {
       const work: PoolWork = { handle: this.#channel.remote, claims: this.#claims, handler, concurrency };
       const { task, gone, thread } = this.#solo.begin(work);
       this.thread = thread;
+      this.#threadId = thread?.threadId ?? 0;
       const begun = task.then(
         () => true,
         (error: unknown) => {

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { NO_TALLY, sumOf, totalOf } from '../connection/tally.js';
 import { untilAborted } from '../connection/waiter.js';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
 import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { checkTransferable } from '../port/transfer.js';
@@ -21,6 +23,7 @@ import {
   type ThreadEnd,
 } from './poolThread.js';
 import { Restarts } from './restarts.js';
+import type { RingPoolStats } from './stats.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 export interface RingPoolRunOptions {
@@ -42,6 +45,9 @@ interface Events {
   /** What a thread has posted to its parent. */
   message: [value: unknown];
 }
+
+const STARTED = new Topic('tcpshm:pool-thread-started');
+const DIED = new Topic('tcpshm:pool-thread-died');
 
 /** So often a task may lose its thread, with `onCrash: 'retry'`. */
 const MOST_LOSSES = 3;
@@ -69,6 +75,8 @@ export class RingPool extends EventEmitter<Events> {
   readonly #threadSettings: PoolThreadSettings;
   readonly #handlers: HandlerNumbers;
   readonly #threads = new Set<PoolThread>();
+  /** Those that are to end, and are not given anything any more. */
+  readonly #leaving = new Set<PoolThread>();
   readonly #queue = new TaskQueue<PoolThread>();
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
@@ -82,6 +90,9 @@ export class RingPool extends EventEmitter<Events> {
   #needsDrain = false;
   /** Of threads that have ended. */
   #busyMs = 0;
+  #threadsStarted = 0;
+  #threadsDied = 0;
+  #gone = NO_TALLY;
   #closed = false;
   #whenIdle: (() => void)[] = [];
   #closing: Promise<void> | null = null;
@@ -184,6 +195,27 @@ export class RingPool extends EventEmitter<Events> {
   /** Whether every thread that there may be has as much to run as it can run at once. */
   get needsDrain(): boolean {
     return this.#needsDrain;
+  }
+
+  /** What the pool has done. Takes some microseconds. May be called at any time, also after `close`. Never throws. */
+  stats(): RingPoolStats {
+    let threadsUp = 0;
+    for (const thread of this.#threads) if (thread.up) threadsUp++;
+    const tasksQueued = this.queueSize;
+    return Object.freeze({
+      threads: this.#threads.size,
+      threadsUp,
+      threadsStarted: this.#threadsStarted,
+      threadsDied: this.#threadsDied,
+      tasksQueued,
+      tasksRunning: Math.max(0, this.#pending - tasksQueued),
+      tasksCompleted: this.#completed,
+      utilization: this.utilization,
+      total: totalOf(
+        this.#gone,
+        [...this.#leaving, ...this.#threads].map(({ connection }) => connection),
+      ),
+    });
   }
 
   #run(value: unknown, options: RingPoolRunOptions): Task {
@@ -291,6 +323,8 @@ export class RingPool extends EventEmitter<Events> {
 
   readonly #listener: PoolThreadListener = {
     up: (thread) => {
+      this.#threadsStarted++;
+      if (STARTED.listened) STARTED.tell({ pool: this, threadId: thread.threadId });
       this.#balance();
       this.#advance();
       if (thread.load === 0) this.#rest(thread);
@@ -346,6 +380,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Ends a thread, which is not the pool's any more from here on. */
   #let(thread: PoolThread, why: string): Promise<void> {
     this.#threads.delete(thread);
+    this.#leaving.add(thread);
     this.#keepThread(thread);
     this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
     return thread.end(new TcpshmError('ERR_WORKER', `the thread was ended: ${why}`));
@@ -369,8 +404,10 @@ export class RingPool extends EventEmitter<Events> {
 
   #ended(thread: PoolThread, { error, wasUp, started, given }: ThreadEnd): void {
     const mine = this.#threads.delete(thread);
+    this.#leaving.delete(thread);
     this.#keepThread(thread);
     this.#busyMs += thread.busyMs;
+    this.#gone = sumOf(this.#gone, thread.connection.side.tally);
     const again: Task[] = given.filter((task) => !task.settled);
     for (const task of started) {
       if (task.settled) continue;
@@ -381,9 +418,13 @@ export class RingPool extends EventEmitter<Events> {
     if (this.#destroyed) for (const task of again) this.#reject(task, error);
     else this.#queue.putBack(again);
     // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
-    if (mine && !this.#destroyed && !thread.proven && started.length === 0)
-      this.#restarts.failed(this.#pending > 0);
-    if (mine) this.#failed(error, wasUp);
+    if (mine) {
+      if (!this.#destroyed && !thread.proven && started.length === 0)
+        this.#restarts.failed(this.#pending > 0);
+      this.#threadsDied++;
+      if (DIED.listened) DIED.tell({ pool: this, threadId: thread.threadId, wasUp, error });
+      this.#failed(error, wasUp);
+    }
     if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
       if (wasUp) this.#fillUp();
       this.#advance();
@@ -447,6 +488,7 @@ export class RingPool extends EventEmitter<Events> {
     this.#destroyed = true;
     this.#restarts.stop();
     this.#threads.clear();
+    for (const thread of threads) this.#leaving.add(thread);
     for (const timer of this.#idleTimers.values()) clearTimeout(timer);
     this.#idleTimers.clear();
     await Promise.all(threads.map((thread) => thread.end(why)));

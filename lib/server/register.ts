@@ -1,4 +1,5 @@
 import { type Connection, type ConnectionHandlers, makeConnection } from '../connection/connection.js';
+import { NO_TALLY, sumOf, type Tally, totalOf } from '../connection/tally.js';
 import { TcpshmError } from '../errors.js';
 import { checkCapacities, type Sessions } from '../login/sessions.js';
 import type { Polled } from '../poll/polled.js';
@@ -18,6 +19,8 @@ export class Register {
   readonly #polled: PolledSet;
   readonly #tidings: Tidings;
   readonly #connections = new Map<string, Connection>();
+  /** Of connections that it had. */
+  #gone = NO_TALLY;
   #unattached: IterableIterator<Connection> | null = null;
 
   constructor(
@@ -36,6 +39,11 @@ export class Register {
 
   get all(): readonly Connection[] {
     return [...this.#connections.values()];
+  }
+
+  /** What has gone through all that it has, or had. */
+  get tally(): Tally {
+    return totalOf(this.#gone, this.#connections.values());
   }
 
   /** Those that the client has too, as far as is certain. */
@@ -146,7 +154,9 @@ export class Register {
   }
 
   #forget(connection: Connection): void {
-    this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
+    if (this.#connections.delete(sessionKey(connection.remoteName, connection.transport))) {
+      this.#gone = sumOf(this.#gone, connection.side.tally);
+    }
     this.#polled.remove(connection);
   }
 }

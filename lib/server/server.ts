@@ -1,4 +1,5 @@
 import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { sumOf } from '../connection/tally.js';
 import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
@@ -30,6 +31,7 @@ import { type Accepted, decide } from './decision.js';
 import { Doors, type ListenOptions } from './doors.js';
 import { alreadyConnected, Register, sessionKey } from './register.js';
 import { whyFull } from './room.js';
+import type { ServerStats } from './stats.js';
 import { Tidings } from './tidings.js';
 
 export interface ServerOptions extends PeerOptions, ConnectionHandlers {
@@ -84,6 +86,8 @@ export class Server implements Pollable {
   readonly #tidings = new Tidings();
   readonly #renewal: Renewal;
   #keepsAlive = true;
+  #admittedLogins = 0;
+  #refusedLogins = 0;
   #now = 0;
   #closed = false;
   #closing: Promise<void> | null = null;
@@ -108,7 +112,7 @@ export class Server implements Pollable {
     this.#threads =
       threads === null
         ? null
-        : new GroupThreads(threads, this.#settings, {
+        : new GroupThreads(this.name, threads, this.#settings, {
             failed: (error) => this.#report(error),
             removed: (transport, client) => this.#sessions.forget(transport, client),
             whyFull: (member) => this.#whyFull(member),
@@ -133,6 +137,9 @@ export class Server implements Pollable {
             connection.side.abandonLogin();
           }
         });
+      },
+      refused: () => {
+        this.#refusedLogins++;
       },
       failed: (error) => this.#report(error),
     };
@@ -163,6 +170,28 @@ export class Server implements Pollable {
       transport,
       group,
     }));
+  }
+
+  /**
+   * What has gone through all connections, and what the server has done. Takes some microseconds for each connection that
+   * is open. May be called at any time, also after `close`. Never throws.
+   */
+  stats(): ServerStats {
+    const threads = this.#threads?.stats ?? [];
+    let total = this.#register.tally;
+    for (const thread of threads) total = sumOf(total, thread.total);
+    return Object.freeze({
+      name: this.name,
+      sessions: this.#register.kept.length,
+      connected: this.members.length,
+      pendingLogins: this.#reception.pending,
+      admittedLogins: this.#admittedLogins,
+      refusedLogins: this.#refusedLogins,
+      sleeps: this.#waker.sleeps,
+      wakeups: this.#waker.wakeups,
+      total,
+      threads,
+    });
   }
 
   /**
@@ -407,6 +436,7 @@ export class Server implements Pollable {
   }
 
   #admit(connection: Connection, group: number): void {
+    this.#admittedLogins++;
     if (this.#threads !== null) {
       const { remoteName: client, transport } = connection;
       this.#handed.set(sessionKey(client, transport), { client, transport });

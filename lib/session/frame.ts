@@ -8,7 +8,7 @@ import { Checksum, type ChecksumState } from './checksum.js';
  *
  *     0     | "TS" u16 | protocol version u8 | kind u8 |
  *     4     | length: bytes of payload, a multiple of 8 |
- *     8     | position of the first payload byte in the sender's ring (data) |
+ *     8     | position of the first payload byte in the sender's ring (data); without payload 0, or a heartbeat's word |
  *     12    | acknowledged: position up to which the sender has popped the other ring |
  *     16    | acknowledged sequence: how many messages those are, modulo 2^32 |
  *     20    | checksum of the header, this word taken as 0, and of the payload |
@@ -23,7 +23,7 @@ const ACKNOWLEDGED = 3;
 const ACKNOWLEDGED_SEQUENCE = 4;
 const CHECKSUM = 5;
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 const MARK = 0x5453;
 const MARK_SWAPPED = 0x5354;
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { cleanUp, Program } from './support.js';
 
-describe('the examples with threads', () => {
+describe('the examples with threads, and that with numbers', () => {
   afterEach(cleanUp);
 
   it('workerThreads: every message comes back right', async () => {
@@ -59,6 +59,32 @@ describe('the examples with threads', () => {
     const example = new Program('portProcesses/main', []);
     expect(await example.ended()).to.equal(0);
     expect(example.stdout).to.match(/^1000 answers of 2 processes, 0 of them wrong\n$/);
+  });
+
+  it('observability: the numbers and events are those of what it does', async () => {
+    const example = new Program('observability/main', []);
+    expect(await example.ended()).to.equal(0);
+    const lines = example.stdout.trimEnd().split('\n');
+    expect(lines.filter((line) => line.startsWith('event: '))).to.have.members([
+      'event: tcpshm:connecting',
+      'event: tcpshm:session-begun',
+      'event: tcpshm:session-begun',
+      'event: tcpshm:connected',
+      'event: tcpshm:connected',
+      'event: tcpshm:closed',
+      'event: tcpshm:disconnected',
+      'event: tcpshm:closed',
+    ]);
+    const others = lines.filter((line) => !line.startsWith('event: '));
+    expect(others[0]).to.match(/^1000 messages were sent, of 11\d(\.\d+)? bytes on average$/);
+    expect(others[1]).to.equal('the queue was full: true');
+    expect(others[2]).to.match(/^at the most (9\d|100) % of it were taken up$/);
+    expect(others.slice(3)).to.deep.equal([
+      '10 messages were the most that a poll handed out',
+      'a heartbeat takes less than a second',
+      'shop has lost buyer: closed by peer',
+      'logins: 1 admitted, 0 refused; 1000 messages',
+    ]);
   });
 
   for (const options of [[], ['--piscina']]) {

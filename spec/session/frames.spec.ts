@@ -237,7 +237,7 @@ describe('frames', () => {
     expectCode(
       () => feed(new FrameReader(new Notes()), other, [100]),
       'ERR_PROTOCOL_VERSION',
-      /speaks protocol version 2, the peer 3/,
+      /speaks protocol version 3, the peer 4/,
     );
   });
 

@@ -90,6 +90,7 @@ export class SimulatedServer {
         memoryOf: () => scene.violated('threads were not asked for'),
         admit: () => this.endpoint.given(),
         mismatch: (_, numbers) => scene.violated(`the server refuses: ${JSON.stringify(numbers)}`),
+        refused() {},
         failed: (error) => {
           if (!isDying()) scene.failed(this.endpoint, error);
         },
