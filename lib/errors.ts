@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'ERR_SEGMENT', // a segment or session file that is not what it must be
   'ERR_SEQUENCE_MISMATCH', // the positions of both sides cannot both be true
   'ERR_SYSTEM', // a system call failed in a way that nothing above describes
+  'ERR_TLS', // no TLS with the peer: a certificate that is not accepted, or one side that does not speak it
   'ERR_WORKER', // a thread, of a group or pool, could not be started, or has ended by itself: the cause says why
 ] as const;
 

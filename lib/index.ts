@@ -54,6 +54,8 @@ export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js
 export type { Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
 export { listSessions, type SessionFile } from './store/sessionFiles.js';
+export type { TlsCertificate, TlsPeer } from './wire/identity.js';
+export type { TlsConnectOptions, TlsContextOptions, TlsListenOptions } from './wire/tlsOptions.js';
 export type { Address } from './wire/wire.js';
 export { ConnectionWriter } from './writer/connectionWriter.js';
 export type { WriterHandle } from './writer/handle.js';

@@ -9,6 +9,8 @@ import { checkAddress } from '../wire/address.js';
 import { connectNative } from '../wire/nativeWire.js';
 import { connectNet } from '../wire/netWire.js';
 import { connectThreads } from '../wire/threadWire.js';
+import { checkTls, type TlsConnectOptions } from '../wire/tlsOptions.js';
+import { connectTls } from '../wire/tlsWire.js';
 import type { Patience, Wire } from '../wire/wire.js';
 
 /** What to connect to, and how. */
@@ -18,7 +20,17 @@ export type ConnectOptions = {
   /** User data for the server's `acceptLogin`, at most 4096 bytes. */
   readonly login?: Uint8Array;
 } & (
-  | { readonly host?: string; readonly port: number; readonly transport?: 'auto' | 'shm' | 'tcp' }
+  | {
+      readonly host?: string;
+      readonly port: number;
+      readonly transport?: 'auto' | 'shm' | 'tcp';
+      /**
+       * TLS, by node:tls whatever `wire` is; true for its defaults. A function is asked for each login, so that attempts
+       * to connect again use what was renewed. With shared memory the login goes over TLS, and then messages through
+       * memory of this host.
+       */
+      readonly tls?: true | TlsConnectOptions | (() => TlsConnectOptions);
+    }
   | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
   | { readonly transport: 'inproc'; readonly server: string }
 );
@@ -42,6 +54,7 @@ export function checkTarget(options: ConnectOptions, durability: DurabilityLevel
   const server = options.server === undefined ? '' : checkName(options.server, 'server');
   const login = new Uint8Array(loginBytes(options.login, 'login'));
   if (transport === 'shm') native();
+  checkTlsTarget(options);
   return { options: { ...options }, transport, server, login };
 }
 
@@ -66,7 +79,27 @@ export function dial(
     throw new TcpshmError('ERR_OPTION', `a host and port or a path to connect to was expected, got ${got}`);
   }
   checkAddress(address);
+  const tls = tlsOf(options);
+  if (tls !== null && address.path === undefined) return connectTls(address, tls, settings, patience);
   return settings.wire === 'native'
     ? connectNative(address, settings, patience)
     : connectNet(address, settings, patience);
+}
+
+function checkTlsTarget(options: ConnectOptions): void {
+  const { tls } = options as { tls?: unknown };
+  if (tls === undefined) return;
+  if (!('port' in options) || 'path' in options) {
+    throw new TcpshmError('ERR_OPTION', 'tls goes with a host and port, got another address');
+  }
+  if (typeof tls !== 'function') tlsOf(options);
+}
+
+/** Options of TLS, checked, as they are now; null for none. */
+function tlsOf(options: ConnectOptions): TlsConnectOptions | null {
+  if (!('port' in options) || options.tls === undefined) return null;
+  const { tls } = options;
+  const now = tls === true ? {} : typeof tls === 'function' ? tls() : tls;
+  checkTls(now);
+  return now;
 }

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Listener } from '../wire/wire.js';
+import type { Guard, Listener } from '../wire/wire.js';
 import { type LoginHost, type Seat, ServerLogin } from './serverLogin.js';
 
 /** How long a listener is left alone after it could not accept. */
@@ -19,12 +19,18 @@ export class Reception {
   /** Since when each has been silent, by the caller's clock; unknown until the poll after it spoke. */
   readonly #logins = new Map<ServerLogin, { since: number | null }>();
 
+  readonly #guard: Guard = {
+    admits: () => true,
+    failed: (_, error) => this.#host.failed(error),
+  };
+
   constructor(host: LoginHost, limits: ReceptionLimits) {
     this.#host = host;
     this.#limits = limits;
   }
 
   add(listener: Listener): void {
+    if (listener.guard !== undefined) listener.guard = this.#guard;
     this.#listeners.push({ listener, retryAt: Number.NEGATIVE_INFINITY });
   }
 

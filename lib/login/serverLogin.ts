@@ -16,6 +16,7 @@ import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
 import { isMemoryMissing } from '../store/mapping.js';
 import { peerPresence } from '../store/shared.js';
 import { Conversation } from '../wire/conversation.js';
+import type { TlsPeer } from '../wire/identity.js';
 import { PresenceLink } from '../wire/presenceLink.js';
 import { ThreadWire } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
@@ -27,6 +28,8 @@ export interface Login {
   readonly transport: Transport;
   /** Where it comes from: '127.0.0.1:80', a path, or a thread. */
   readonly address: string;
+  /** What TLS knows of it, its certificate above all; null where it came without TLS. */
+  readonly tls: TlsPeer | null;
   /** Its user data. */
   readonly data: Uint8Array;
 }
@@ -148,6 +151,7 @@ export class ServerLogin {
       name: hello.client,
       transport: agreement.transport,
       address: this.#wire.remoteAddress(),
+      tls: this.#wire.tlsPeer?.() ?? null,
       data: hello.login,
     });
     if (this.#over) return;

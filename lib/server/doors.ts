@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { TcpshmError } from '../errors.js';
 import { choice, type PeerSettings } from '../options.js';
 import { READABLE, type Waker } from '../poll/waker.js';
@@ -5,11 +6,21 @@ import { checkAddress } from '../wire/address.js';
 import { listenNative } from '../wire/nativeWire.js';
 import { listenNet } from '../wire/netWire.js';
 import { listenThreads } from '../wire/threadWire.js';
-import type { Listener } from '../wire/wire.js';
+import { checkTlsListen, type TlsContextOptions, type TlsListenOptions } from '../wire/tlsOptions.js';
+import { listenTls, type TlsListener } from '../wire/tlsWire.js';
+import type { Address, Listener } from '../wire/wire.js';
 
 /** Where to listen: a port of TCP (0 for any free one), a Unix socket, or for the threads of this process. */
 export type ListenOptions =
-  | { readonly host?: string; readonly port: number }
+  | {
+      readonly host?: string;
+      readonly port: number;
+      /**
+       * TLS, by node:tls whatever `wire` is: then nobody comes in without. With shared memory the login goes over TLS,
+       * and then messages through memory of this host.
+       */
+      readonly tls?: TlsListenOptions;
+    }
   | { readonly path: string }
   | { readonly transport: 'inproc' };
 
@@ -20,24 +31,30 @@ const KNOCK_MS = 10;
 export class Doors {
   readonly #server: string;
   readonly #settings: PeerSettings;
+  readonly #maxPendingLogins: number;
   readonly #waker: Waker;
   /** What has listeners heard again whose clients were told of. */
   readonly #unheard: (() => void)[] = [];
+  readonly #secured: TlsListener[] = [];
   /** Whether threads may knock, who wake nobody. */
   #knocks = false;
 
-  constructor(server: string, settings: PeerSettings, waker: Waker) {
+  constructor(server: string, settings: PeerSettings, maxPendingLogins: number, waker: Waker) {
     this.#server = server;
+    this.#maxPendingLogins = maxPendingLogins;
     this.#settings = settings;
     this.#waker = waker;
   }
 
   /** Throws ERR_OPTION where connections could not be handed to threads. */
   checkPassable(options: ListenOptions): void {
-    if ('transport' in options || this.#settings.wire === 'native') return;
+    if ('transport' in options) return;
+    const tls = 'port' in options && options.tls !== undefined;
+    if (!tls && this.#settings.wire === 'native') return;
     throw new TcpshmError(
       'ERR_OPTION',
-      "groups.worker needs wire 'native' for sockets: those of node:net belong to the thread that has accepted them",
+      `groups.worker needs wire 'native' for sockets: those of node:${tls ? 'tls' : 'net'} belong to the thread that` +
+        ' has accepted them',
     );
   }
 
@@ -47,11 +64,42 @@ export class Doors {
       choice(options.transport, 'transport', ['inproc']);
       return listenThreads(this.#server);
     }
-    const address = 'path' in options ? options : { host: options.host ?? '127.0.0.1', port: options.port };
+    const address =
+      'path' in options ? { path: options.path } : { host: options.host ?? '127.0.0.1', port: options.port };
     checkAddress(address);
+    const { tls } = options as { tls?: TlsListenOptions };
+    if (tls !== undefined) {
+      if ('path' in address) throw new TcpshmError('ERR_OPTION', 'tls goes with a host and port, got a path');
+      checkTlsListen(tls);
+      return this.#openTls(address, tls);
+    }
     return this.#settings.wire === 'native'
       ? listenNative(address, this.#settings)
       : listenNet(address, this.#settings);
+  }
+
+  async #openTls(
+    address: { readonly host: string; readonly port: number },
+    tls: TlsListenOptions,
+  ): Promise<Listener> {
+    const listener = await listenTls(address, tls, this.#settings, {
+      handshakeTimeoutMs: this.#settings.loginTimeoutMs,
+      maxHandshakes: this.#maxPendingLogins,
+    });
+    this.#secured.push(listener);
+    return listener;
+  }
+
+  /** Has the next handshakes at an address, or at all, use these. Throws ERR_OPTION. */
+  setSecureContext(options: TlsContextOptions, address: Address | null): void {
+    const meant = this.#secured.filter(
+      (listener) => address === null || isDeepStrictEqual(listener.address, address),
+    );
+    if (meant.length === 0) {
+      const where = address === null ? '' : `, not at ${JSON.stringify(address)}`;
+      throw new TcpshmError('ERR_OPTION', `the server '${this.#server}' does not listen with TLS${where}`);
+    }
+    for (const listener of meant) listener.setSecureContext(options);
   }
 
   /** Has clients that come there wake this thread, from the next sleep on. */

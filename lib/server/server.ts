@@ -16,6 +16,7 @@ import type { Reject, Transport } from '../session/loginMessages.js';
 import { checkName } from '../session/names.js';
 import type { SequenceNumbers } from '../session/state.js';
 import { Renewal } from '../session/tenure.js';
+import type { TlsContextOptions } from '../wire/tlsOptions.js';
 import type { Address } from '../wire/wire.js';
 import { type Accepted, decide } from './decision.js';
 import { Doors, type ListenOptions } from './doors.js';
@@ -106,7 +107,8 @@ export class Server implements Pollable {
           });
     this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
     this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
-    this.#doors = new Doors(this.name, this.#settings, this.#waker);
+    const maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
+    this.#doors = new Doors(this.name, this.#settings, maxPendingLogins, this.#waker);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
       terms: { ...this.#settings, name: this.name, bootId: bootId() },
@@ -127,7 +129,7 @@ export class Server implements Pollable {
       failed: (error) => this.#report(error),
     };
     this.#reception = new Reception(host, {
-      maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
+      maxPendingLogins,
       loginTimeoutMs: this.#settings.loginTimeoutMs,
     });
   }
@@ -160,10 +162,7 @@ export class Server implements Pollable {
    * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
    * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
    */
-  async listen(options: {
-    readonly host?: string;
-    readonly port: number;
-  }): Promise<{ host: string; port: number }>;
+  async listen(options: Extract<ListenOptions, { port: number }>): Promise<{ host: string; port: number }>;
   async listen(options: ListenOptions): Promise<Address>;
   async listen(options: ListenOptions): Promise<Address> {
     this.#throwIfClosed();
@@ -184,6 +183,16 @@ export class Server implements Pollable {
     this.#reception.add(listener);
     this.#doors.hear(listener);
     return listener.address;
+  }
+
+  /**
+   * Has the handshakes of TLS from here on, at one address or at all that have TLS, use these keys and certificates:
+   * renewed ones, say. All of them, as for `listen`; nothing is taken over from what was there. Connections that are
+   * there go on. Throws ERR_OPTION, and all stays as it was; ERR_CLOSED.
+   */
+  setSecureContext(tls: TlsContextOptions, address: Address | null = null): void {
+    this.#throwIfClosed();
+    this.#doors.setSecureContext(tls, address);
   }
 
   /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
