@@ -1,6 +1,7 @@
 /** Every code that an error of this library can carry. The list is closed: a new failure gets a new code. */
 export const ERROR_CODES = [
   'ERR_ALREADY_CONNECTED', // the pair of names is live elsewhere: another process, thread, group or transport
+  'ERR_AUTHENTICATION', // one side of a login did not prove that it has the shared key, or only one side wants that
   'ERR_BUSY', // a channel that is read in another way already, or a connection that has one
   'ERR_CAPACITY', // a ring capacity that is not a power of two within the limits
   'ERR_CLOSED', // a call on something that was closed
@@ -10,6 +11,7 @@ export const ERROR_CODES = [
   'ERR_FILE', // a file or folder could not be created, opened or locked as required
   'ERR_GROUP_FULL', // a connection cannot be moved to a group that has as many as it may have
   'ERR_HANDLER', // a handler in the thread of a group threw: what it threw is the cause
+  'ERR_INSECURE', // whoever reaches the address could log in, and nothing says that this is meant
   'ERR_LISTEN', // the address could not be bound: in use, not permitted, not of this host
   'ERR_LOGIN_REJECTED', // the server said no, with its reason
   'ERR_LOGIN_TIMEOUT', // the login did not complete in time

@@ -12,6 +12,7 @@ import { connectThreads } from '../wire/threadWire.js';
 import { checkTls, type TlsConnectOptions } from '../wire/tlsOptions.js';
 import { connectTls } from '../wire/tlsWire.js';
 import type { Patience, Wire } from '../wire/wire.js';
+import { checkKey, type SharedKey } from './keys.js';
 
 /** What to connect to, and how. */
 export type ConnectOptions = {
@@ -30,8 +31,10 @@ export type ConnectOptions = {
        * memory of this host.
        */
       readonly tls?: true | TlsConnectOptions | (() => TlsConnectOptions);
+      /** The server must prove that it has this key, as this side does. */
+      readonly key?: SharedKey;
     }
-  | { readonly path: string; readonly transport?: 'auto' | 'shm' | 'tcp' }
+  | { readonly path: string; readonly key?: SharedKey; readonly transport?: 'auto' | 'shm' | 'tcp' }
   | { readonly transport: 'inproc'; readonly server: string }
 );
 
@@ -41,6 +44,7 @@ export interface Target {
   readonly transport: WantedTransport;
   readonly server: string;
   readonly login: Uint8Array;
+  readonly key: SharedKey | null;
 }
 
 /** Throws ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING. What it gives stays the same, whatever becomes of the options. */
@@ -55,7 +59,17 @@ export function checkTarget(options: ConnectOptions, durability: DurabilityLevel
   const login = new Uint8Array(loginBytes(options.login, 'login'));
   if (transport === 'shm') native();
   checkTlsTarget(options);
-  return { options: { ...options }, transport, server, login };
+  const { key } = options as { key?: SharedKey };
+  if (key !== undefined && transport === 'inproc') {
+    throw new TcpshmError('ERR_OPTION', 'a key is for sockets: threads of one process have no secrets');
+  }
+  return {
+    options: { ...options },
+    transport,
+    server,
+    login,
+    key: key === undefined ? null : checkKey(key),
+  };
 }
 
 /** Connects a wire to where a server listens. Throws ERR_CONNECT, ERR_OPTION, and what the patience throws. */

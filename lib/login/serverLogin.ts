@@ -1,25 +1,33 @@
+import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
-import { TcpshmError } from '../errors.js';
+import { type ErrorCode, TcpshmError } from '../errors.js';
+import type { PeerCredentials } from '../memory/byteStream.js';
 import { type Agreement, agree, type ServerTerms } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
 import {
   type Attach,
   decodeAttach,
+  decodeClaim,
   decodeHello,
+  encodeChallenge,
   encodeReject,
   encodeWelcome,
   type Hello,
+  NONCE_BYTES,
   type Reject,
   type Transport,
 } from '../session/loginMessages.js';
+import { Seal } from '../session/seal.js';
 import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
 import { isMemoryMissing } from '../store/mapping.js';
 import { peerPresence } from '../store/shared.js';
+import { shownAddress } from '../wire/address.js';
 import { Conversation } from '../wire/conversation.js';
 import type { TlsPeer } from '../wire/identity.js';
 import { PresenceLink } from '../wire/presenceLink.js';
 import { ThreadWire } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
+import type { KeyFinder } from './keys.js';
 
 /** What a client says of itself, for `acceptLogin` to decide on. */
 export interface Login {
@@ -30,6 +38,10 @@ export interface Login {
   readonly address: string;
   /** What TLS knows of it, its certificate above all; null where it came without TLS. */
   readonly tls: TlsPeer | null;
+  /** Of its process, where it came over a Unix socket with wire 'native'; null else. */
+  readonly process: PeerCredentials | null;
+  /** Which shared key it has proved to have; null where the address has none. */
+  readonly keyId: string | null;
   /** Its user data. */
   readonly data: Uint8Array;
 }
@@ -38,6 +50,20 @@ export interface Login {
 export type LoginDecision =
   | { readonly group: number; readonly reply?: Uint8Array }
   | { readonly reject: string };
+
+/** What the address asks of a client that came there. */
+export interface Door {
+  /** The keys of which it must have one; null where none is needed. */
+  readonly keys: KeyFinder | null;
+}
+
+/** What no honest client runs into, or not often. */
+const OFFENCES: readonly ErrorCode[] = [
+  'ERR_AUTHENTICATION',
+  'ERR_PROTOCOL',
+  'ERR_PROTOCOL_VERSION',
+  'ERR_TLS',
+];
 
 /** What a login needs of its server. */
 export interface LoginHost {
@@ -81,19 +107,32 @@ export interface Offer {
 /** The server's side of one login: from the first byte of a client to its attached connection. */
 export class ServerLogin {
   readonly #host: LoginHost;
+  readonly #door: Door;
   readonly #wire: Wire;
+  /** Where the login is sealed: from the challenge on. */
+  #seal: Seal | null = null;
+  #keyId: string | null = null;
   readonly #talk: Conversation;
   #seat: Seat | null = null;
   #inquiry: Inquiry | null = null;
   #offer: Offer | null = null;
   /** The connection of a login that is complete. */
   #attached: Connection | null = null;
+  /** Whether the client cannot share memory, although it wanted to. */
+  #unshared = false;
   #over = false;
+  #offence = false;
 
-  constructor(wire: Wire, host: LoginHost) {
+  constructor(wire: Wire, host: LoginHost, door: Door) {
     this.#host = host;
+    this.#door = door;
     this.#wire = wire;
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
+  }
+
+  /** Whether it has ended for what an honest client does not do. */
+  get offence(): boolean {
+    return this.#offence;
   }
 
   /** What was decided about the client, until it is over. */
@@ -123,8 +162,20 @@ export class ServerLogin {
   /** Ends it for an error, which both sides are told. */
   fail(error: TcpshmError): void {
     if (this.#over) return;
-    this.#refuse({ code: error.code, reason: error.message });
-    this.#host.failed(error);
+    const { code, message } = error;
+    this.#offence = OFFENCES.includes(code);
+    // Who tries keys: the operator is told where from.
+    const told =
+      code === 'ERR_AUTHENTICATION'
+        ? new TcpshmError(code, `login from ${shownAddress(this.#wire)}: ${message}`)
+        : error;
+    this.#refuse({ code, reason: message });
+    this.#host.failed(told);
+  }
+
+  /** Ends it before it has begun. */
+  turnAway(reject: Reject): void {
+    if (!this.#over) this.#refuse(reject);
   }
 
   /** Ends it because the server does. */
@@ -133,12 +184,43 @@ export class ServerLogin {
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {
-    if (kind === FrameKind.hello && this.#seat === null) this.#onHello(decodeHello(payload));
+    if (this.#seal === null && this.#talksOfKeys(kind, payload)) return;
+    const message = this.#seal?.open(kind, payload) ?? payload;
+    if (kind === FrameKind.hello && this.#seat === null) this.#onHello(decodeHello(message));
     else if (kind === FrameKind.attach && this.#offer !== null)
-      this.#onAttach(decodeAttach(payload), this.#offer);
+      this.#onAttach(decodeAttach(message), this.#offer);
     else {
       throw new TcpshmError('ERR_PROTOCOL', `expected ${this.#expected}, got a frame of kind ${kind}`);
     }
+  }
+
+  /** Sends a message, with a seal where the login has them. */
+  #speak(kind: FrameKind, message: Uint8Array): void {
+    this.#talk.say(kind, this.#seal?.seal(kind, message) ?? message);
+  }
+
+  /** False for a message of a login that needs no key. */
+  #talksOfKeys(kind: FrameKind, payload: Uint8Array): boolean {
+    const { keys } = this.#door;
+    if (keys === null) {
+      if (kind !== FrameKind.claim) return false;
+      throw new TcpshmError('ERR_AUTHENTICATION', 'the client has a key, and this address has none');
+    }
+    if (kind !== FrameKind.claim) {
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        'this address wants the proof of a key, and the client has none',
+      );
+    }
+    const { keyId } = decodeClaim(payload);
+    const seal = new Seal(keys(keyId), 'server', this.#wire.binding?.() ?? new Uint8Array(0));
+    const challenge = encodeChallenge({ nonce: randomBytes(NONCE_BYTES) });
+    seal.note('client', kind, payload);
+    seal.note('server', FrameKind.challenge, challenge);
+    this.#talk.say(FrameKind.challenge, challenge);
+    this.#seal = seal;
+    this.#keyId = keyId;
+    return true;
   }
 
   #onHello(hello: Hello): void {
@@ -152,10 +234,13 @@ export class ServerLogin {
       transport: agreement.transport,
       address: this.#wire.remoteAddress(),
       tls: this.#wire.tlsPeer?.() ?? null,
+      process: this.#wire.peerCredentials?.() ?? null,
+      keyId: this.#keyId,
       data: hello.login,
     });
     if (this.#over) return;
     if ('code' in decision) {
+      this.#offence = decision.blameless !== true;
       this.#refuse(decision);
       return;
     }
@@ -178,7 +263,7 @@ export class ServerLogin {
     const { segment, where } = connection.side.ends.open;
     this.#offer = { hello, connection, group };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
-    this.#talk.say(
+    this.#speak(
       FrameKind.welcome,
       encodeWelcome({
         server: this.#host.terms.name,
@@ -206,6 +291,14 @@ export class ServerLogin {
   #onAttach(attach: Attach, offer: Offer): void {
     const { connection, hello } = offer;
     if (attach.outcome === 'cannot share memory') {
+      // Once: each time a session is begun for it.
+      if (hello.transport !== 'auto' || this.#unshared) {
+        throw new TcpshmError(
+          'ERR_PROTOCOL',
+          'the client was offered memory as it wanted, and cannot share it',
+        );
+      }
+      this.#unshared = true;
       this.#offer = null;
       this.#seat = null;
       connection.side.abandonLogin();
@@ -228,7 +321,7 @@ export class ServerLogin {
       this.#host.mismatch(connection, numbers);
       return;
     }
-    this.#talk.say(FrameKind.attached, new Uint8Array(0));
+    this.#speak(FrameKind.attached, new Uint8Array(0));
     if (!this.#talk.flushed) {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TcpshmError } from '../errors.js';
-import { choice, type PeerSettings } from '../options.js';
+import { keyFinder, type SharedKeys } from '../login/keys.js';
+import type { Door } from '../login/serverLogin.js';
+import { choice, flag, type PeerSettings } from '../options.js';
 import { READABLE, type Waker } from '../poll/waker.js';
-import { checkAddress } from '../wire/address.js';
+import { checkAddress, isLoopback } from '../wire/address.js';
 import { listenNative } from '../wire/nativeWire.js';
 import { listenNet } from '../wire/netWire.js';
 import { listenThreads } from '../wire/threadWire.js';
@@ -20,8 +22,15 @@ export type ListenOptions =
        * and then messages through memory of this host.
        */
       readonly tls?: TlsListenOptions;
+      /** A client must prove that it has one of these keys, and is shown that the server has it. */
+      readonly keys?: SharedKeys;
+      /**
+       * Whoever reaches the address may log in, or `acceptLogin` finds out who it is: must be said (true) to listen on
+       * anything but loopback without `keys`, and without `tls` that wants certificates of clients.
+       */
+      readonly allowUnauthenticated?: boolean;
     }
-  | { readonly path: string }
+  | { readonly path: string; readonly keys?: SharedKeys }
   | { readonly transport: 'inproc' };
 
 /** Threads that want to log in are seen by polls. */
@@ -56,6 +65,16 @@ export class Doors {
       `groups.worker needs wire 'native' for sockets: those of node:${tls ? 'tls' : 'net'} belong to the thread that` +
         ' has accepted them',
     );
+  }
+
+  /** What a client must do that comes to an address. Throws ERR_OPTION, ERR_INSECURE. */
+  check(options: ListenOptions): Door {
+    const { keys } = options as { keys?: SharedKeys };
+    if (keys !== undefined && 'transport' in options) {
+      throw new TcpshmError('ERR_OPTION', 'keys are for sockets: threads of one process have no secrets');
+    }
+    if ('port' in options) throwIfOpen(options);
+    return { keys: keys === undefined ? null : keyFinder(keys) };
   }
 
   /** Throws ERR_LISTEN, ERR_OPTION. */
@@ -122,4 +141,16 @@ export class Doors {
     for (const listen of this.#unheard.splice(0)) listen();
     return this.#knocks ? Math.min(KNOCK_MS, restMs) : restMs;
   }
+}
+
+/** Throws ERR_INSECURE where other hosts could log in, and nobody has said that they may. */
+function throwIfOpen(options: Extract<ListenOptions, { readonly port: number }>): void {
+  const { host = '127.0.0.1', tls, keys } = options;
+  if (flag(options.allowUnauthenticated, 'allowUnauthenticated', false) || isLoopback(host)) return;
+  if (keys !== undefined || (tls?.requestCert === true && tls.rejectUnauthorized !== false)) return;
+  throw new TcpshmError(
+    'ERR_INSECURE',
+    `whoever reaches ${JSON.stringify(host)} could log in: listen with tls and requestCert, or with keys, or on` +
+      ' 127.0.0.1, or say allowUnauthenticated: true if acceptLogin or the network decides who may',
+  );
 }

@@ -6,11 +6,19 @@ import { GroupThreads } from '../group/threads.js';
 import { Reception } from '../login/reception.js';
 import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
 import { bootId, Sessions } from '../login/sessions.js';
-import { checkOptions, count, type PeerOptions, type PeerSettings, peerSettings } from '../options.js';
+import {
+  checkOptions,
+  count,
+  duration,
+  type PeerOptions,
+  type PeerSettings,
+  peerSettings,
+} from '../options.js';
 import { drive, type Pollable, type RunOptions } from '../poll/drive.js';
 import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
 import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
+import { checkCapacity } from '../ring/memory.js';
 import type { Agreement } from '../session/agreement.js';
 import type { Reject, Transport } from '../session/loginMessages.js';
 import { checkName } from '../session/names.js';
@@ -20,6 +28,7 @@ import type { TlsContextOptions } from '../wire/tlsOptions.js';
 import type { Address } from '../wire/wire.js';
 import { type Accepted, decide } from './decision.js';
 import { Doors, type ListenOptions } from './doors.js';
+import { Quota } from './quota.js';
 import { alreadyConnected, Register, sessionKey } from './register.js';
 import { whyFull } from './room.js';
 import { Tidings } from './tidings.js';
@@ -33,6 +42,22 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly maxConnections?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
+  /** Logins that may begin within a second, and at once. More wait until they are accepted. Default 2000. */
+  readonly maxLoginsPerSecond?: number;
+  /**
+   * An address from which so many logins have failed (no TLS, wrong key, rejected by `acceptLogin`, not the protocol)
+   * within `failedLoginWindowMs` is refused for the rest of that time. Of IPv6, a network of 64 bits is one address;
+   * local sockets and threads have none. Default 20 in 60000.
+   */
+  readonly maxFailedLogins?: number;
+  readonly failedLoginWindowMs?: number;
+  /**
+   * Sessions that are open here for one client, by how many names ever: the same certificate, else shared key, else user
+   * of this host, else address. Default: no limit.
+   */
+  readonly maxSessionsPerIdentity?: number;
+  /** Largest capacity that a client may choose where this side states none. Default 2^24, 16 MiB. */
+  readonly maxCapacityBytes?: number;
   /** Decides about a client. Default: group 0. */
   acceptLogin?(login: Login): LoginDecision;
   /** A client is logged in, for the first time or again. */
@@ -74,6 +99,7 @@ export class Server implements Pollable {
   readonly #doors: Doors;
   readonly #register: Register;
   readonly #tidings = new Tidings();
+  readonly #quota: Quota;
   readonly #renewal: Renewal;
   #keepsAlive = true;
   #now = 0;
@@ -109,9 +135,22 @@ export class Server implements Pollable {
     this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
     const maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
     this.#doors = new Doors(this.name, this.#settings, maxPendingLogins, this.#waker);
+    const perIdentity = options.maxSessionsPerIdentity;
+    this.#quota = new Quota(
+      perIdentity === undefined ? Number.POSITIVE_INFINITY : count(perIdentity, 'maxSessionsPerIdentity', 0),
+      (client) =>
+        this.#register.has(client) ||
+        this.#threads?.roster.find(client) != null ||
+        this.#reception.seats.some(({ hello }) => hello.client === client),
+    );
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
-      terms: { ...this.#settings, name: this.name, bootId: bootId() },
+      terms: {
+        ...this.#settings,
+        name: this.name,
+        bootId: bootId(),
+        maxCapacityBytes: checkCapacity(options.maxCapacityBytes ?? MAX_CHOSEN_CAPACITY, 'maxCapacityBytes'),
+      },
       decide: (login) => this.#decide(login),
       inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
       session: (client, agreement) => this.#session(client, agreement),
@@ -131,6 +170,9 @@ export class Server implements Pollable {
     this.#reception = new Reception(host, {
       maxPendingLogins,
       loginTimeoutMs: this.#settings.loginTimeoutMs,
+      maxLoginsPerSecond: count(options.maxLoginsPerSecond, 'maxLoginsPerSecond', 2000),
+      maxFailedLogins: count(options.maxFailedLogins, 'maxFailedLogins', 20),
+      failedLoginWindowMs: duration(options.failedLoginWindowMs, 'failedLoginWindowMs', 60_000),
     });
   }
 
@@ -175,12 +217,13 @@ export class Server implements Pollable {
       });
       this.#throwIfClosed();
     }
+    const door = this.#doors.check(options);
     const listener = await this.#doors.open(options);
     if (this.#closed) {
       await listener.close();
       this.#throwIfClosed();
     }
-    this.#reception.add(listener);
+    this.#reception.add(listener, door);
     this.#doors.hear(listener);
     return listener.address;
   }
@@ -356,8 +399,9 @@ export class Server implements Pollable {
     );
     if (!('group' in answer)) return answer;
     const { name: remoteName, transport } = login;
-    const reason = this.#whyFull({ remoteName, transport, group: answer.group });
-    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason };
+    const reason =
+      this.#whyFull({ remoteName, transport, group: answer.group }) ?? this.#quota.whyOver(login);
+    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason, blameless: true };
   }
 
   #whyFull(wanted: GroupMember): string | null {
@@ -399,6 +443,9 @@ export class Server implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
+
+/** What a client may choose, if nothing else was said. */
+const MAX_CHOSEN_CAPACITY = 2 ** 24;
 
 const CALLBACKS = [
   'acceptLogin',

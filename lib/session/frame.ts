@@ -23,7 +23,7 @@ const ACKNOWLEDGED = 3;
 const ACKNOWLEDGED_SEQUENCE = 4;
 const CHECKSUM = 5;
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 const MARK = 0x5453;
 const MARK_SWAPPED = 0x5354;
 /** What the first two bytes of TLS are. */
@@ -40,9 +40,12 @@ export const FrameKind = {
   data: 6,
   /** The sender closes, for the reason in the payload. */
   goodbye: 7,
+  /** The login of a client that shares a key with the server begins with these two. */
+  claim: 8,
+  challenge: 9,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
-const LAST_KIND = FrameKind.goodbye;
+const LAST_KIND = FrameKind.challenge;
 
 /** Largest payload of any frame but data. */
 export const MAX_CONTROL_BYTES = 16384;

@@ -12,7 +12,7 @@ import { controlFrame, FrameKind } from '../session/frame.js';
 import { encodeReject } from '../session/loginMessages.js';
 import { cannotListen, type SocketAddress } from './address.js';
 import type { TlsPeer } from './identity.js';
-import type { SocketOptions } from './nativeWire.js';
+import { BACKLOG, type SocketOptions } from './nativeWire.js';
 import { StreamWire } from './netWire.js';
 import {
   checkTls,
@@ -132,6 +132,10 @@ export class TlsListener implements Listener {
     const key = keyOf(socket);
     const address = `${socket.remoteAddress}:${socket.remotePort}`;
     if (socket.remoteAddress === undefined || this.guard?.admits(address) === false) {
+      socket.destroy();
+      return;
+    }
+    if (this.#waiting.length >= BACKLOG) {
       socket.destroy();
       return;
     }
