@@ -392,18 +392,27 @@ describe('tls', () => {
     it('who sends its handshake byte by byte: it is dropped in time', async () => {
       const server = serve({ loginTimeoutMs: 100 });
       const target = await listen(server);
+      // A good beginning of a handshake, as a client of node:tls has it.
+      let hello = Buffer.alloc(0);
+      const recorder = await scene.listener((socket) =>
+        socket.on('data', (chunk: Buffer) => {
+          hello = Buffer.concat([hello, chunk]);
+        }),
+      );
+      const model = connectTls({ port: recorder.port, host: '127.0.0.1' });
+      model.on('error', () => {});
+      await scene.until(() => hello.length > 100, 'a handshake to begin');
+      model.destroy();
       const slow = await RawClient.connect('slow', scene, target);
-      // A record of 16384 bytes, which it will never have sent.
-      slow.say(Uint8Array.of(0x16, 3, 1, 0x40, 0));
       let sent = 0;
       await scene.until(() => {
         if (slow.ended) return true;
-        slow.say(Uint8Array.of(1));
-        sent++;
+        // Never all of it, however often this comes.
+        if (sent < hello.length - 1) slow.say(hello.subarray(sent, ++sent));
         return false;
       }, 'the server to drop it');
       expect(sent).to.be.above(1);
-      expectError(errors[0], 'ERR_TLS', /not complete after 100 ms|handshake failed/);
+      expectError(errors[0], 'ERR_TLS', /not complete after 100 ms/);
     });
 
     it('who begins more handshakes than may be pending: the oldest go', async () => {
