@@ -1,7 +1,8 @@
 import { TcpshmError } from '../errors.js';
 import type { Guard, Listener, Wire } from '../wire/wire.js';
 import { Gate, type GateLimits, originOf } from './gate.js';
-import { type Door, type LoginHost, type Seat, ServerLogin } from './serverLogin.js';
+import type { Door, LoginHost, Seat } from './loginHost.js';
+import { ServerLogin } from './serverLogin.js';
 
 /** How long a listener is left alone after it could not accept. */
 const ACCEPT_RETRY_MS = 100;

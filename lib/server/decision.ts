@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Login, LoginDecision } from '../login/serverLogin.js';
+import type { Login, LoginDecision } from '../login/loginHost.js';
 import { loginBytes } from '../options.js';
 import type { Reject } from '../session/loginMessages.js';
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { TcpshmError } from '../errors.js';
 import { keyFinder, type SharedKeys } from '../login/keys.js';
-import type { Door } from '../login/serverLogin.js';
+import type { Door } from '../login/loginHost.js';
 import { choice, flag, type PeerSettings } from '../options.js';
 import { READABLE, type Waker } from '../poll/waker.js';
 import { checkAddress, isLoopback } from '../wire/address.js';
@@ -73,7 +73,10 @@ export class Doors {
     if (keys !== undefined && 'transport' in options) {
       throw new TcpshmError('ERR_OPTION', 'keys are for sockets: threads of one process have no secrets');
     }
-    if ('port' in options) throwIfOpen(options);
+    if ('port' in options) {
+      checkAddress({ host: options.host ?? '127.0.0.1', port: options.port });
+      throwIfOpen(options);
+    }
     return { keys: keys === undefined ? null : keyFinder(keys) };
   }
 

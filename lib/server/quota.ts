@@ -1,5 +1,5 @@
 import { originOf } from '../login/gate.js';
-import type { Login } from '../login/serverLogin.js';
+import type { Login } from '../login/loginHost.js';
 
 /** Bounds how many sessions one client may have by giving himself many names. */
 export class Quota {

@@ -3,8 +3,8 @@ import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
 import { GroupThreads } from '../group/threads.js';
+import type { Login, LoginDecision, LoginHost } from '../login/loginHost.js';
 import { Reception } from '../login/reception.js';
-import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
 import { bootId, Sessions } from '../login/sessions.js';
 import {
   checkOptions,
@@ -201,7 +201,7 @@ export class Server implements Pollable {
 
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * ERR_LISTEN when the address is in use or not to be had, ERR_INSECURE, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
    * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
    */
   async listen(options: Extract<ListenOptions, { port: number }>): Promise<{ host: string; port: number }>;
@@ -209,6 +209,7 @@ export class Server implements Pollable {
   async listen(options: ListenOptions): Promise<Address> {
     this.#throwIfClosed();
     checkOptions(options);
+    const door = this.#doors.check(options);
     if (this.#threads !== null) {
       this.#doors.checkPassable(options);
       await this.#threads.start().catch((error: unknown) => {
@@ -217,7 +218,6 @@ export class Server implements Pollable {
       });
       this.#throwIfClosed();
     }
-    const door = this.#doors.check(options);
     const listener = await this.#doors.open(options);
     if (this.#closed) {
       await listener.close();
