@@ -123,8 +123,10 @@ export class Reception {
     const origin = originOf(addressOf(wire));
     const login = new ServerLogin(wire, this.#host, door);
     if (this.#gate.admits(origin, this.#now)) this.#begin(login, origin);
-    else
-      login.turnAway({ code: 'ERR_LOGIN_REJECTED', reason: 'too many logins from this address have failed' });
+    else {
+      // It passes: an honest client that shares the address with an offender tries again.
+      login.turnAway({ code: 'ERR_CONNECT', reason: 'too many logins from this address have failed' });
+    }
   }
 
   /** Lets a login speak at once, so that it is known whom to drop when too many are pending: one that is silent. */

@@ -58,7 +58,7 @@ describe('the limits of a server', () => {
         // Even one who has the key; and nothing more is told.
         await scene.refused(
           scene.client().connect({ port, transport: 'tcp', key: KEY }),
-          'ERR_LOGIN_REJECTED',
+          'ERR_CONNECT',
           /too many logins from this address/,
         );
         expect(errors).to.have.length(4);
@@ -96,6 +96,22 @@ describe('the limits of a server', () => {
       raw.say(Buffer.alloc(100, 1));
       await scene.until(() => raw.ended, 'the server to hang up');
       expect(await offend(port)).to.match(/too many logins/);
+    });
+
+    it('let a client that connects again by itself go on trying, until it may', async () => {
+      const server = serve({ maxFailedLogins: 1, failedLoginWindowMs: 1000 });
+      const { port } = await server.listen({ port: 0, keys: { k: KEY.secret } });
+      const outcomes: string[] = [];
+      const client = scene.client({
+        reconnect: { initialDelayMs: 10, maxDelayMs: 10 },
+        onReconnect: ({ outcome }) => outcomes.push(outcome),
+      });
+      await scene.connect(client, { port, transport: 'tcp', key: KEY });
+      await offend(port);
+      server.connections[0]?.close();
+      await scene.until(() => outcomes.includes('connected'), 'the client to be in again');
+      expect(outcomes).to.include('failed');
+      expect(outcomes).to.not.include('given up');
     });
 
     it('count none that an honest client runs into', async () => {
