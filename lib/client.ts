@@ -147,9 +147,9 @@ export class Client implements Pollable {
    * was not closed. The event loop must turn meanwhile; the time that it may take is real time.
    *
    * Rejects with ERR_CONNECT (nobody listens, host unknown), ERR_LOGIN_REJECTED, ERR_LOGIN_TIMEOUT,
-   * ERR_PROTOCOL_VERSION, ERR_ALREADY_CONNECTED, ERR_SEQUENCE_MISMATCH, ERR_SEGMENT, ERR_FILE, ERR_NO_SPACE,
-   * ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED, the reason of its `signal`; nothing is left behind
-   * then.
+   * ERR_AUTHENTICATION, ERR_TLS, ERR_PROTOCOL_VERSION, ERR_ALREADY_CONNECTED, ERR_SEQUENCE_MISMATCH, ERR_SEGMENT, ERR_FILE,
+   * ERR_NO_SPACE, ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED, the reason of its `signal`; nothing
+   * is left behind then.
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
@@ -306,21 +306,26 @@ export class Client implements Pollable {
       login,
     };
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;
-    const attempt = new ClientLogin(wire, hello, {
-      liveness: this.#settings,
-      known: (welcome) => this.#known(sessionKey(welcome)),
-      find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
-      begin: (welcome) =>
-        this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
-      connection: (open, welcome) => {
-        const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
-        this.#connections.set(sessionKey(welcome), connection);
-        return connection;
+    const attempt = new ClientLogin(
+      wire,
+      hello,
+      {
+        liveness: this.#settings,
+        known: (welcome) => this.#known(sessionKey(welcome)),
+        find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
+        begin: (welcome) =>
+          this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
+        connection: (open, welcome) => {
+          const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
+          this.#connections.set(sessionKey(welcome), connection);
+          return connection;
+        },
+        mismatch: (connection, numbers) => {
+          mismatch = { connection, numbers };
+        },
       },
-      mismatch: (connection, numbers) => {
-        mismatch = { connection, numbers };
-      },
-    });
+      target.key,
+    );
     try {
       for (;;) {
         const connection = this.#acting(() => attempt.poll());

@@ -44,8 +44,10 @@ export type { GroupContext, GroupModule } from './group/module.js';
 export type { GroupMember } from './group/roster.js';
 export type { GroupThreadStats } from './group/stats.js';
 export type { ConnectOptions } from './login/dial.js';
+export type { SharedKey, SharedKeys } from './login/keys.js';
+export type { Login, LoginDecision } from './login/loginHost.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
-export type { Login, LoginDecision } from './login/serverLogin.js';
+export type { PeerCredentials } from './memory/byteStream.js';
 export {
   type Call,
   type Caller,
@@ -97,6 +99,8 @@ export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js
 export type { Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
 export { listSessions, type SessionFile } from './store/sessionFiles.js';
+export type { TlsCertificate, TlsPeer } from './wire/identity.js';
+export type { TlsConnectOptions, TlsContextOptions, TlsListenOptions } from './wire/tlsOptions.js';
 export type { Address } from './wire/wire.js';
 export { ConnectionWriter } from './writer/connectionWriter.js';
 export type { WriterHandle } from './writer/handle.js';

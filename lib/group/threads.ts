@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.js';
 import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
-import type { Inquiry } from '../login/serverLogin.js';
+import type { Inquiry } from '../login/loginHost.js';
 import type { Transport } from '../session/loginMessages.js';
 import { forsakeShared } from '../store/shared.js';
 import { revivedOwn } from '../thread/plainError.js';

@@ -51,6 +51,11 @@ export class Register {
     return this.all.filter(({ side }) => side.kept);
   }
 
+  /** Whether a session of a client is open here, over whatever transport. */
+  has(client: string): boolean {
+    return TRANSPORTS.some((transport) => this.#connections.has(sessionKey(client, transport)));
+  }
+
   /** The connections of a client that are polled, over whatever transport. */
   polledOf(client: string): readonly Polled[] {
     return TRANSPORTS.flatMap((transport) => {

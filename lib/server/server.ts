@@ -5,13 +5,14 @@ import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
 import { GroupThreads } from '../group/threads.js';
+import type { Login, LoginDecision, LoginHost } from '../login/loginHost.js';
 import { Reception } from '../login/reception.js';
-import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
 import { bootId, Sessions } from '../login/sessions.js';
 import {
   abortSignal,
   checkOptions,
   count,
+  duration,
   type PeerOptions,
   type PeerSettings,
   peerSettings,
@@ -21,14 +22,17 @@ import { drive, type Pollable, type Run, type RunOptions } from '../poll/drive.j
 import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
 import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
+import { checkCapacity } from '../ring/memory.js';
 import type { Agreement } from '../session/agreement.js';
 import type { Reject, Transport } from '../session/loginMessages.js';
 import { checkName } from '../session/names.js';
 import type { SequenceNumbers } from '../session/state.js';
 import { Renewal } from '../session/tenure.js';
+import type { TlsContextOptions } from '../wire/tlsOptions.js';
 import type { Address } from '../wire/wire.js';
 import { type Accepted, decide } from './decision.js';
 import { Doors, type ListenOptions } from './doors.js';
+import { Quota } from './quota.js';
 import { alreadyConnected, Register, sessionKey } from './register.js';
 import { whyFull } from './room.js';
 import type { ServerStats } from './stats.js';
@@ -43,6 +47,22 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly maxConnections?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
+  /** Logins that may begin within a second, and at once. More wait until they are accepted. Default 2000. */
+  readonly maxLoginsPerSecond?: number;
+  /**
+   * An address from which so many logins have failed (no TLS, wrong key, rejected by `acceptLogin`, not the protocol)
+   * within `failedLoginWindowMs` is refused for the rest of that time. Of IPv6, a network of 64 bits is one address;
+   * local sockets and threads have none. Default 20 in 60000.
+   */
+  readonly maxFailedLogins?: number;
+  readonly failedLoginWindowMs?: number;
+  /**
+   * Sessions that are open here for one client, by how many names ever: the same certificate, else shared key, else user
+   * of this host, else address. Default: no limit.
+   */
+  readonly maxSessionsPerIdentity?: number;
+  /** Largest capacity that a client may choose where this side states none. Default 2^24, 16 MiB. */
+  readonly maxCapacityBytes?: number;
   /** Decides about a client. Default: group 0. */
   acceptLogin?(login: Login): LoginDecision;
   /** A client is logged in, for the first time or again. */
@@ -84,6 +104,7 @@ export class Server implements Pollable {
   readonly #doors: Doors;
   readonly #register: Register;
   readonly #tidings = new Tidings();
+  readonly #quota: Quota;
   readonly #renewal: Renewal;
   #keepsAlive = true;
   #admittedLogins = 0;
@@ -120,10 +141,24 @@ export class Server implements Pollable {
           });
     this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
     this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
-    this.#doors = new Doors(this.name, this.#settings, this.#waker);
+    const maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
+    this.#doors = new Doors(this.name, this.#settings, maxPendingLogins, this.#waker);
+    const perIdentity = options.maxSessionsPerIdentity;
+    this.#quota = new Quota(
+      perIdentity === undefined ? Number.POSITIVE_INFINITY : count(perIdentity, 'maxSessionsPerIdentity', 0),
+      (client) =>
+        this.#register.has(client) ||
+        this.#threads?.roster.find(client) != null ||
+        this.#reception.seats.some(({ hello }) => hello.client === client),
+    );
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
-      terms: { ...this.#settings, name: this.name, bootId: bootId() },
+      terms: {
+        ...this.#settings,
+        name: this.name,
+        bootId: bootId(),
+        maxCapacityBytes: checkCapacity(options.maxCapacityBytes ?? MAX_CHOSEN_CAPACITY, 'maxCapacityBytes'),
+      },
       decide: (login) => this.#decide(login),
       inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
       session: (client, agreement) => this.#session(client, agreement),
@@ -144,8 +179,11 @@ export class Server implements Pollable {
       failed: (error) => this.#report(error),
     };
     this.#reception = new Reception(host, {
-      maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
+      maxPendingLogins,
       loginTimeoutMs: this.#settings.loginTimeoutMs,
+      maxLoginsPerSecond: count(options.maxLoginsPerSecond, 'maxLoginsPerSecond', 2000),
+      maxFailedLogins: count(options.maxFailedLogins, 'maxFailedLogins', 20),
+      failedLoginWindowMs: duration(options.failedLoginWindowMs, 'failedLoginWindowMs', 60_000),
     });
   }
 
@@ -196,15 +234,12 @@ export class Server implements Pollable {
 
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * ERR_LISTEN when the address is in use or not to be had, ERR_INSECURE, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
    * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause. Throws
    * the reason of its `signal`: it does not listen then, and threads that were started stay for the next time.
    */
   async listen(
-    options: {
-      readonly host?: string;
-      readonly port: number;
-    } & WaitOptions,
+    options: Extract<ListenOptions, { port: number }> & WaitOptions,
   ): Promise<{ host: string; port: number }>;
   async listen(options: ListenOptions & WaitOptions): Promise<Address>;
   async listen(options: ListenOptions & WaitOptions): Promise<Address> {
@@ -212,6 +247,7 @@ export class Server implements Pollable {
     checkOptions(options);
     const signal = abortSignal(options.signal);
     signal?.throwIfAborted();
+    const door = this.#doors.check(options);
     if (this.#threads !== null) {
       this.#doors.checkPassable(options);
       await untilAborted(this.#threads.start(), signal).catch((error: unknown) => {
@@ -226,10 +262,20 @@ export class Server implements Pollable {
       this.#throwIfClosed();
       signal?.throwIfAborted();
     }
-    this.#reception.add(listener);
+    this.#reception.add(listener, door);
     this.#doors.hear(listener);
     this.#doors.keep(this.#keepsAlive);
     return listener.address;
+  }
+
+  /**
+   * Has the handshakes of TLS from here on, at one address or at all that have TLS, use these keys and certificates:
+   * renewed ones, say. All of them, as for `listen`; nothing is taken over from what was there. Connections that are
+   * there go on. Throws ERR_OPTION, and all stays as it was; ERR_CLOSED.
+   */
+  setSecureContext(tls: TlsContextOptions, address: Address | null = null): void {
+    this.#throwIfClosed();
+    this.#doors.setSecureContext(tls, address);
   }
 
   /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
@@ -409,8 +455,9 @@ export class Server implements Pollable {
     );
     if (!('group' in answer)) return answer;
     const { name: remoteName, transport } = login;
-    const reason = this.#whyFull({ remoteName, transport, group: answer.group });
-    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason };
+    const reason =
+      this.#whyFull({ remoteName, transport, group: answer.group }) ?? this.#quota.whyOver(login);
+    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason, blameless: true };
   }
 
   #whyFull(wanted: GroupMember): string | null {
@@ -453,6 +500,9 @@ export class Server implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
+
+/** What a client may choose, if nothing else was said. */
+const MAX_CHOSEN_CAPACITY = 2 ** 24;
 
 const CALLBACKS = [
   'acceptLogin',

@@ -3,7 +3,7 @@ import { unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cannotConnect, cannotListen, isSocket, type SocketAddress } from './address.js';
-import type { SocketOptions } from './nativeWire.js';
+import { BACKLOG, type SocketOptions } from './nativeWire.js';
 import type { Listener, Patience, Wire } from './wire.js';
 
 /** What may wait in either direction before the stream is paused or refuses more. */
@@ -135,6 +135,10 @@ export class StreamWire implements Wire {
 export async function listenNet(address: SocketAddress, options: SocketOptions): Promise<Listener> {
   const waiting: Wire[] = [];
   const server = createServer({ noDelay: options.noDelay }, (socket) => {
+    if (waiting.length >= BACKLOG) {
+      socket.destroy();
+      return;
+    }
     socket.unref();
     waiting.push(wireOf(socket, address));
     listener.onStir?.();
