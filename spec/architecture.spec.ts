@@ -22,6 +22,7 @@ const LAYERS = [
   ['group'],
   ['channel', 'client.ts', 'server'],
   ['port'],
+  ['messaging'],
   ['pool'],
   ['index.ts'],
 ] as const;
