@@ -4,7 +4,7 @@ const IN_USE_MS = 10_000;
 /**
  * The numbers in the names of a pool's connections: the lowest that is free, so that few sessions come about. One that
  * an address has refused is not free there: its session is live in another process, or cannot go on (the one side has
- * set aside what the other still has), which only the server's user can end.
+ * removed what the other still has), which only the server's user can end.
  */
 export class ConnectionNumbers {
   readonly #used = new Set<number>();

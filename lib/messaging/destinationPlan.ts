@@ -37,8 +37,8 @@ export type Decision<T> =
   /** Not a byte of it has left: it is taken back from its connection. */
   | { readonly kind: 'recall'; readonly lane: Lane<T>; readonly ticket: Ticket<T> }
   | { readonly kind: 'fail'; readonly ticket: Ticket<T>; readonly error: TcpshmError }
-  /** `setAside`: what is in its session must never be sent, nor be run by this server when it comes back. */
-  | { readonly kind: 'retire'; readonly lane: Lane<T>; readonly setAside: boolean }
+  /** `remove`: its session has what must never be sent from here on, so it is removed; else it is kept, to be used again. */
+  | { readonly kind: 'retire'; readonly lane: Lane<T>; readonly remove: boolean }
   | { readonly kind: 'closed' };
 
 /** Why a session cannot be resumed now, but perhaps later. */
@@ -165,7 +165,7 @@ export class DestinationPlan<T> {
     const { code } = error;
     if (lane.state === 'resuming') {
       if (!PASSING.includes(code)) {
-        this.#setAside(lane, now);
+        this.#giveUpOn(lane, now);
         return;
       }
       lane.state = 'lost';
@@ -208,7 +208,7 @@ export class DestinationPlan<T> {
 
   /** Its session cannot go on: it is closed, or another process's. */
   broken(lane: Lane<T>, now: number): void {
-    if (lane.state !== 'gone') this.#setAside(lane, now);
+    if (lane.state !== 'gone') this.#giveUpOn(lane, now);
   }
 
   /**
@@ -267,7 +267,7 @@ export class DestinationPlan<T> {
   #tend(now: number): void {
     for (const lane of this.#lanes) {
       if (!isLost(lane)) continue;
-      if (now - lane.since >= this.#limits.resumeMs) this.#setAside(lane, now);
+      if (now - lane.since >= this.#limits.resumeMs) this.#giveUpOn(lane, now);
       else if (lane.state === 'lost' && now >= lane.dueAt) {
         lane.state = 'resuming';
         this.#decided.push({ kind: 'resume', lane });
@@ -357,7 +357,7 @@ export class DestinationPlan<T> {
     this.#lanes.chooseMain(this.#synchronous !== null);
   }
 
-  #setAside(lane: Lane<T>, now: number): void {
+  #giveUpOn(lane: Lane<T>, now: number): void {
     const tickets = [...lane.inFlight];
     this.#retire(lane, lane.state !== 'pending');
     for (const ticket of tickets) {
@@ -367,8 +367,8 @@ export class DestinationPlan<T> {
     this.#chooseMain();
   }
 
-  #retire(lane: Lane<T>, setAside: boolean): void {
-    this.#decided.push({ kind: 'retire', lane, setAside });
+  #retire(lane: Lane<T>, remove: boolean): void {
+    this.#decided.push({ kind: 'retire', lane, remove });
     this.#drop(lane);
   }
 

@@ -75,7 +75,7 @@ function word(d: Decision<string>): string {
   if (d.kind === 'resolve' || d.kind === 'closed') return d.kind;
   if (d.kind === 'connect') return `connect ${d.lane.number} to ${d.lane.address}`;
   if (d.kind === 'resume') return `resume ${d.lane.number}`;
-  if (d.kind === 'retire') return `${d.setAside ? 'set aside' : 'close'} ${d.lane.number}`;
+  if (d.kind === 'retire') return `${d.remove ? 'remove' : 'close'} ${d.lane.number}`;
   if (d.kind === 'fail') return `fail ${d.ticket.item}: ${d.error.code}`;
   return `${d.kind} ${d.ticket.item} over ${d.lane.number}`;
 }
@@ -292,7 +292,7 @@ describe('the plan of a pool of connections', () => {
       expect(scene.look()).to.include('recall 0 over 0');
       const late = scene.look(500);
       expect(late.slice(0, 3)).to.deep.equal([
-        'set aside 0',
+        'remove 0',
         'fail 3: ERR_UNANSWERED',
         'fail 1: ERR_UNANSWERED',
       ]);
@@ -306,7 +306,7 @@ describe('the plan of a pool of connections', () => {
       ).to.deep.equal(['0', '2', '4'].map((name) => `send ${name} over ${other.number}`));
     });
 
-    it('a session that the server knows nothing of any more is set aside at once', () => {
+    it('a session that the server knows nothing of any more is given up at once', () => {
       const scene = new Scene();
       scene.up();
       scene.plan.submit('again', { idempotent: true });
@@ -315,7 +315,7 @@ describe('the plan of a pool of connections', () => {
       scene.plan.ended(scene.lane(0), scene.now);
       scene.look(10);
       scene.plan.refused(scene.lane(0), new TcpshmError('ERR_SEQUENCE_MISMATCH', 'numbers'), scene.now);
-      expect(scene.look()[0]).to.equal('set aside 0');
+      expect(scene.look()[0]).to.equal('remove 0');
     });
 
     it('one that comes back goes before those that were given after it', () => {
@@ -349,7 +349,7 @@ describe('the plan of a pool of connections', () => {
       for (const ticket of scene.lane(0).inFlight) ticket.left = true;
       scene.plan.close(true, scene.now);
       expect(scene.look()).to.deep.equal([
-        'set aside 0',
+        'remove 0',
         'fail 0: ERR_CLOSED',
         'close 1',
         'fail 1: ERR_CLOSED',

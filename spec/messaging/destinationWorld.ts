@@ -23,7 +23,7 @@ interface Session {
   readonly running: Set<Sent>;
   /** Whether its server knows of it: since a login, until its process dies. */
   live: boolean;
-  /** The client has set its side aside: nobody can log in to it any more. */
+  /** The client has removed its side: nobody can log in to it any more. */
   over: boolean;
 }
 
@@ -164,7 +164,7 @@ export class World {
         break;
       }
       case 'retire':
-        this.#retire(decision.lane, decision.setAside);
+        this.#retire(decision.lane, decision.remove);
         break;
       case 'closed':
         this.closed = true;
@@ -173,13 +173,13 @@ export class World {
     }
   }
 
-  #retire(lane: Lane<Letter>, setAside: boolean): void {
-    this.#say(`retire ${lane.number} ${setAside}`);
+  #retire(lane: Lane<Letter>, remove: boolean): void {
+    this.#say(`retire ${lane.number} ${remove}`);
     const link = this.#links.get(lane);
     this.#links.delete(lane);
     const session = link?.session ?? null;
     if (link === undefined || session === null) return;
-    if (!setAside) {
+    if (!remove) {
       const left = [...session.pending].filter(({ item }) => item.outcome !== 'cancelled');
       this.#expect(left.length === 0, 'leaves a session to be used again with what must not be run');
       return;
