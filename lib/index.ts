@@ -36,6 +36,21 @@ export type { GroupMember } from './group/roster.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
+export {
+  type Call,
+  type Caller,
+  type Load,
+  type Method,
+  type NoticeOptions,
+  type Parts,
+  PRIORITIES,
+  type Priority,
+  type RequestOptions,
+} from './messaging/call.js';
+export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
+export { type Messenger, type MessengerCounters, messenger } from './messaging/messenger.js';
+export type { Handler, HandlerContext } from './messaging/served.js';
+export type { MessengerOptions } from './messaging/settings.js';
 export type { CapacityOption, CodecName, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';

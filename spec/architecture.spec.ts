@@ -24,6 +24,7 @@ const LAYERS = [
   ['port'],
   ['messaging'],
   ['pool'],
+  ['messaging'],
   ['index.ts'],
 ] as const;
 

@@ -30,7 +30,11 @@ export class Scratch implements MessageSink {
 
   /** A value as bytes that are the caller's. Throws what the codec throws. */
   encode<T>(codec: Codec<T>, value: T): Uint8Array {
-    const message = codec.encode(this, value) as Message;
+    return this.taken(codec.encode(this, value) as Message);
+  }
+
+  /** The bytes of a message that was allocated here, as the caller's. */
+  taken(message: Message): Uint8Array {
     const bytes = Uint8Array.prototype.slice.call(message.bytes());
     this.#release();
     return bytes;
