@@ -22,7 +22,6 @@ const LAYERS = [
   ['group'],
   ['channel', 'client.ts', 'server'],
   ['port'],
-  ['messaging'],
   ['pool'],
   ['messaging'],
   ['index.ts'],
