@@ -1,4 +1,4 @@
-import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
@@ -30,6 +30,11 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly groups?: GroupOptions;
   /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
   readonly maxConnections?: number;
+  /**
+   * Most messages that one connection delivers before the next one has its turn: 1 serves all clients in turn, message by
+   * message, more are faster. Default 64.
+   */
+  readonly messagesPerTurn?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
   /** Decides about a client. Default: group 0. */
@@ -92,6 +97,7 @@ export class Server implements Pollable {
       threw: (_, error) => {
         throw error;
       },
+      messagesPerTurn: count(options.messagesPerTurn, 'messagesPerTurn', MESSAGES_PER_POLL),
     });
     this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
     const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
@@ -380,7 +386,7 @@ export class Server implements Pollable {
       this.#threads.bring(connection, group);
       return;
     }
-    this.#polled.add(connection, group);
+    this.#register.admit(connection, group);
     this.#tidings.add(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });
