@@ -50,6 +50,20 @@ export {
 export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
 export { type Messenger, type MessengerCounters, messenger } from './messaging/messenger.js';
 export type { Handler, HandlerContext } from './messaging/served.js';
+export {
+  type MethodDefinition,
+  type MethodSchemas,
+  type Methods,
+  method,
+  notice,
+  type Service,
+  type ServiceCaller,
+  type ServiceClient,
+  type ServiceHandlers,
+  type StandardSchema,
+  service,
+  streamOf,
+} from './messaging/service.js';
 export type { MessengerOptions } from './messaging/settings.js';
 export type { CapacityOption, CodecName, PeerOptions } from './options.js';
 export type { RunOptions } from './poll/drive.js';

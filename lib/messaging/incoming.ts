@@ -87,13 +87,16 @@ export class IncomingFlow {
     this.#taken += cost;
   }
 
-  /** Credit to give now: none while the sender has half a window still. */
+  /**
+   * Credit to give now: not for little. Who began before he had heard how large the window is has the least of it, and
+   * that must not be used up without more being given.
+   */
   dueCredit(): number {
     if (this.ended) return 0;
     const waiting = this.#received - this.#taken;
     const free = this.#inValue && waiting === this.#valueCost ? this.#valueCost : 0;
     const due = this.#taken + free + this.#limits.windowBytes - this.#granted;
-    return due * 2 >= this.#limits.windowBytes ? due : 0;
+    return due * 2 >= LEAST_WINDOW_BYTES ? due : 0;
   }
 
   /** It was given. */
