@@ -37,6 +37,13 @@ export type { ConnectOptions } from './login/dial.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { Login, LoginDecision } from './login/serverLogin.js';
 export {
+  Broadcaster,
+  type BroadcastOptions,
+  type BroadcastOutcome,
+  SLOW_POLICIES,
+  type SlowPolicy,
+} from './messaging/broadcast.js';
+export {
   type Call,
   type Caller,
   type Load,
@@ -48,7 +55,11 @@ export {
   type RequestOptions,
 } from './messaging/call.js';
 export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
+export { Destination } from './messaging/destination.js';
+export type { DestinationEvent, DestinationOptions } from './messaging/destinationOptions.js';
+export { type DestinationAddresses, hostAddresses, type Resolver } from './messaging/destinationResolver.js';
 export { type Messenger, type MessengerCounters, messenger } from './messaging/messenger.js';
+export { Relay } from './messaging/relay.js';
 export type { Handler, HandlerContext } from './messaging/served.js';
 export {
   type MethodDefinition,

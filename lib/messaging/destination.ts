@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TcpshmError } from '../errors.js';
 import type { ConnectOptions } from '../login/dial.js';
 import type { RunOptions } from '../poll/drive.js';
-import type { Call, Method } from './call.js';
+import type { Call, Method, RequestOptions } from './call.js';
 import type { Lane } from './destinationLanes.js';
 import { Member } from './destinationMember.js';
 import {
+  checkRequest,
   type DestinationEvent,
   type DestinationOptions,
-  type DestinationRequestOptions,
   planLimits,
 } from './destinationOptions.js';
 import { type Decision, DestinationPlan } from './destinationPlan.js';
@@ -19,12 +19,13 @@ import { addressKey, type DestinationAddresses, type Resolver, resolverOf } from
 interface Asked {
   readonly method: Method;
   readonly value: unknown;
-  readonly options: DestinationRequestOptions;
+  readonly options: RequestOptions;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
   /** While it is in flight. */
   call: Call | null;
   onAbort: (() => void) | null;
+  timer: NodeJS.Timeout | null;
 }
 
 type Sent = Ticket<Asked>;
@@ -37,7 +38,7 @@ const LONGEST_MS = 0x7fffffff;
  * shrinks when it is idle, and goes on with another server when one is gone for good. Each connection is a session, so
  * a link that breaks and comes back loses and repeats nothing. README.md has what each mode promises.
  *
- *     const prices = new Destination([{ port: 7000 }, { port: 7001 }], { name: 'trader', caller: messenger });
+ *     const prices = new Destination([{ port: 7000 }, { port: 7001 }], { name: 'trader' });
  *     void prices.run();
  *     await prices.request('price', 'ACME', { idempotent: true });
  *
@@ -93,12 +94,14 @@ export class Destination {
    * `oneShot` goes at once or is rejected with ERR_NOT_SENT, an `idempotent` one is sent again, perhaps to another server,
    * until it is answered or given up (its `body` must be a function then). Rejects with what `Messenger.request` does,
    * ERR_UNANSWERED when the connection was lost after it had begun to leave, ERR_QUEUE_FULL, ERR_CONNECT when no more
-   * attempts are allowed, ERR_CLOSED, and the signal's reason.
+   * attempts are allowed, ERR_TIMEOUT, ERR_OPTION, ERR_CLOSED, and the signal's reason. `timeoutMs` is real time, and counts
+   * from this call on.
    */
-  request<R = unknown>(method: Method, value?: unknown, options: DestinationRequestOptions = {}): Promise<R> {
-    const { signal } = options;
+  request<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): Promise<R> {
+    const { signal, timeoutMs } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise<R>((resolve, reject) => {
+      checkRequest(options);
       const asked: Asked = {
         method,
         value,
@@ -107,11 +110,15 @@ export class Destination {
         reject,
         call: null,
         onAbort: null,
+        timer: null,
       };
       const ticket = this.#plan.submit(asked, options);
       if (signal !== undefined) {
         asked.onAbort = () => this.#giveUp(ticket, signal.reason);
         signal.addEventListener('abort', asked.onAbort, { once: true });
+      }
+      if (timeoutMs !== undefined) {
+        asked.timer = setTimeout(() => this.#giveUp(ticket, timedOut(timeoutMs, asked.call)), timeoutMs);
       }
       this.#pump();
     });
@@ -265,7 +272,7 @@ export class Destination {
   #send(lane: Lane<Asked>, ticket: Sent): void {
     const { item } = ticket;
     // What may run twice is repeated by the plan, which may choose another server.
-    const { idempotent: _, synchronous: _one, signal: _signal, ...options } = item.options;
+    const { idempotent: _, synchronous: _one, signal: _signal, timeoutMs: _ms, ...options } = item.options;
     const member = this.#members.get(lane) as Member;
     let call: Call;
     try {
@@ -327,6 +334,7 @@ export class Destination {
   /** Rejects with a reason, or resolves. */
   #settle(item: Asked, reason: unknown, answer?: unknown): void {
     item.call = null;
+    if (item.timer !== null) clearTimeout(item.timer);
     if (item.onAbort !== null) item.options.signal?.removeEventListener('abort', item.onAbort);
     if (reason === null) item.resolve(answer);
     else item.reject(reason);
@@ -389,4 +397,11 @@ export class Destination {
   #nameOf(lane: Lane<unknown>): string {
     return `${this.name}-${lane.number}`;
   }
+}
+
+function timedOut(timeoutMs: number, call: Call | null): TcpshmError {
+  const cause = call?.left
+    ? new TcpshmError('ERR_UNANSWERED', 'it had begun to leave: it may have run')
+    : new TcpshmError('ERR_NOT_SENT', 'no byte of it had left by then');
+  return new TcpshmError('ERR_TIMEOUT', `no answer within ${timeoutMs} ms`, cause);
 }

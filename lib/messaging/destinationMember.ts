@@ -5,6 +5,7 @@ import type { ConnectOptions } from '../login/dial.js';
 import type { RunOptions } from '../poll/drive.js';
 import type { Call, Caller } from './call.js';
 import type { DestinationOptions } from './destinationOptions.js';
+import { messenger } from './messenger.js';
 
 /** What a member tells of its connection. */
 export interface MemberHost {
@@ -60,7 +61,7 @@ export class Member {
     if (before === null) {
       const connection = await this.#client.connect(to);
       this.#connection = connection;
-      this.#caller = this.#options.caller(connection);
+      this.#caller = this.#options.caller?.(connection) ?? messenger(connection);
       return connection;
     }
     const { transport, remoteName: server } = before;

@@ -25,8 +25,8 @@ export interface DestinationOptions extends PeerOptions {
    * free. At most 57 characters. With a `directory` their sessions are used again, also by the next process.
    */
   readonly name: string;
-  /** Makes of each connection what sends requests over it: `(connection) => messenger(connection, options)`. */
-  caller(connection: Connection): Caller;
+  /** Makes of each connection what sends requests over it. Default: a messenger without options. */
+  caller?(connection: Connection): Caller;
   /** User data for the servers' `acceptLogin`. */
   readonly login?: Uint8Array;
   /** So many connections are kept, also while nothing is to be sent. Default 1. */
@@ -56,9 +56,6 @@ export interface DestinationOptions extends PeerOptions {
   onEvent?(event: DestinationEvent): void;
 }
 
-/** Its time limit is that of the signal: `AbortSignal.timeout(ms)`. */
-export type DestinationRequestOptions = Omit<RequestOptions, 'timeoutMs'>;
-
 /** Longest name of a destination: numbers of up to five digits follow. */
 const MAX_NAME = 57;
 
@@ -71,9 +68,6 @@ export function planLimits(options: DestinationOptions): PlanLimits {
       'ERR_NAME',
       `the name of a destination must have at most ${MAX_NAME} characters, got ${JSON.stringify(options.name)}`,
     );
-  }
-  if (typeof options.caller !== 'function') {
-    throw new TcpshmError('ERR_OPTION', `caller must be a function, got ${String(options.caller)}`);
   }
   const minConnections = count(options.minConnections, 'minConnections', 1, 0);
   const maxConnections = count(options.maxConnections, 'maxConnections', Math.max(4, minConnections));
@@ -95,4 +89,25 @@ export function planLimits(options: DestinationOptions): PlanLimits {
     spread: flag(options.spread, 'spread', false),
     backoff: backoffSettings(options.backoff ?? true) as BackoffSettings,
   };
+}
+
+/** Throws ERR_OPTION for what no connection would take, before it waits for one. */
+export function checkRequest(options: RequestOptions): void {
+  checkOptions(options);
+  duration(options.timeoutMs, 'timeoutMs', 1);
+  const idempotent = flag(options.idempotent, 'idempotent', false);
+  flag(options.synchronous, 'synchronous', false);
+  if (idempotent && flag(options.oneShot, 'oneShot', false)) {
+    throw new TcpshmError('ERR_OPTION', 'what is sent once cannot be idempotent, which is sent again');
+  }
+  const { body, signal } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
+  }
+  if (idempotent && body !== undefined && typeof body !== 'function') {
+    throw new TcpshmError(
+      'ERR_OPTION',
+      'the body of an idempotent request must be a function that gives it anew',
+    );
+  }
 }

@@ -45,7 +45,6 @@ class Pools extends Scene {
     const destination = new Destination(addresses, {
       name: this.clientName,
       ...this.places,
-      caller: messenger,
       backoff: { initialDelayMs: 10, maxDelayMs: 50 },
       onEvent: (event) => this.events.push(event),
       ...options,
@@ -230,6 +229,13 @@ describe('a destination', () => {
       expect(outcomes).to.deep.equal({ one: 'enough', two: 'enough' });
       expect(destination.queued).to.equal(0);
       await scene.settled(destination.close(), 'its end');
+    });
+
+    it('tells in time what was not sent', async () => {
+      const destination = scene.destination({ port: await freePort(), transport: 'tcp' });
+      const error = await scene.refused(destination.request('echo', 1, { timeoutMs: 20 }), 'ERR_TIMEOUT');
+      expectError(error.cause, 'ERR_NOT_SENT');
+      expect(destination.queued).to.equal(0);
     });
 
     it('tries a few of a hundred addresses at a time', async () => {
@@ -449,9 +455,23 @@ describe('a destination', () => {
     };
     expectCode(() => wrong({ name: 'a/b' }), 'ERR_NAME');
     expectCode(() => wrong({ name: 'n'.repeat(58) }), 'ERR_NAME', /57/);
-    expectCode(() => wrong({ caller: null }), 'ERR_OPTION', /caller/);
+    expectCode(() => wrong({ caller: 7 }), 'ERR_OPTION', /caller/);
     expectCode(() => wrong({ maxPending: 0 }), 'ERR_OPTION', /maxPending/);
     expectCode(() => wrong({ minConnections: 3, maxConnections: 2 }), 'ERR_OPTION', /3 and 2/);
     expectCode(() => scene.destination(7 as never), 'ERR_OPTION', /address/);
+  });
+
+  it('is told what is wrong with a request, before that waits', async () => {
+    const destination = scene.destination({ port: 1 });
+    for (const wrong of [
+      { timeoutMs: 0 },
+      { idempotent: true, oneShot: true },
+      { idempotent: true, body: [] },
+      { synchronous: 1 },
+      { signal: 1 },
+    ]) {
+      await scene.refused(destination.request('echo', 1, wrong as object), 'ERR_OPTION');
+    }
+    expect(destination.queued).to.equal(0);
   });
 });
