@@ -449,6 +449,39 @@ describe('a destination', () => {
     expect(popped[1]).to.be.above(popped[0] as number);
   });
 
+  for (const [how, expected] of [
+    ['a server that keeps what is left, by the next number', '-1'],
+    ['a server that removes what is closed, by the same number', '-0'],
+  ] as const) {
+    it(`without a folder comes again to ${how}`, async () => {
+      const removes = expected === '-0';
+      const server = scene.serving([], {
+        onDisconnect(connection, reason) {
+          if (removes && reason === 'closed by peer') connection.close({ remove: true });
+        },
+      });
+      const address = await scene.address(server, 'tcp native');
+      const { directory: _, ...places } = scene.places;
+      const names: string[] = [];
+      for (let i = 0; i < 2; i++) {
+        const destination = new Destination(address, { name: scene.clientName, ...places });
+        const answer = destination.request('echo', i);
+        let answered = false;
+        answer.then(() => {
+          answered = true;
+        });
+        await scene.until(() => {
+          destination.poll();
+          return answered;
+        }, 'an answer');
+        names.push(...destination.connections.map(({ name }) => name));
+        await destination.close({ force: true });
+        await scene.until(() => server.members.length === 0, 'the server to see it');
+      }
+      expect(names).to.deep.equal([`${scene.clientName}-0`, `${scene.clientName}${expected}`]);
+    });
+  }
+
   it('is told what is wrong with its options', () => {
     const wrong = (options: object): void => {
       scene.destination({ port: 1 }, options);
