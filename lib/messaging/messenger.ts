@@ -29,8 +29,10 @@ const VISITS_PER_CLOCK = 64;
 /** Names of methods that are kept as they are written. */
 const MOST_NAMES = 1024;
 
-/** What of a messenger went by. */
+/** What a messenger has seen. */
 export interface MessengerCounters {
+  /** Requests of the peer that are under way here now. */
+  readonly underWay: number;
   /** Answers that nobody waited for any more. */
   readonly lateAnswers: number;
   /** What came for requests of the peer that had their end. */
@@ -115,8 +117,8 @@ export class Messenger implements Caller {
 
   get counters(): MessengerCounters {
     const { lateAnswers } = this.#requester;
-    const { lateRequests, refusedNotices } = this.#responder;
-    return { lateAnswers, lateRequests, refusedNotices };
+    const { underWay, lateRequests, refusedNotices } = this.#responder;
+    return { underWay, lateAnswers, lateRequests, refusedNotices };
   }
 
   /**
@@ -275,6 +277,7 @@ export class Messenger implements Caller {
       this.#reading = false;
     }
     if (this.#ended !== null) return taken > 0;
+    this.#requester.refill();
     const sent = this.#sender.pump(this.#requester.refill);
     if (this.#deadlines.size > 0 && ++this.#visits % VISITS_PER_CLOCK === 0) this.#look();
     if (this.#draining) this.#tellDrained();
@@ -330,9 +333,9 @@ export class Messenger implements Caller {
     this.#peer = hello.incarnation;
     this.#sender.compresses =
       hello.compression !== '' && hello.compression === this.#settings.compression?.name;
+    // What was to be told to the one that is gone would be wrong for this one.
+    if (hello.begins) this.#sender.forgetControls();
     if (isNew) {
-      // What was to be told to the one that is gone would be wrong for this one.
-      this.#sender.forgetControls();
       this.#sender.hello = this.#hello(this.#sender.hello?.begins ?? false);
     }
     this.#responder.greeted(hello, known);

@@ -125,6 +125,15 @@ export class Outgoing {
    * only those that begin are asked, unless it is the turn of another: then there is none.
    */
   next(large: boolean): OutgoingFlow | null {
+    for (;;) {
+      const flow = this.#choose(large);
+      if (flow === null || flow.ready) return flow;
+      // It was given up.
+      for (const level of this.#levels) this.#drop(level);
+    }
+  }
+
+  #choose(large: boolean): OutgoingFlow | null {
     for (let i = 0; i < LEVELS; i++) {
       const level = this.#levels[i] as Level;
       this.#drop(level);

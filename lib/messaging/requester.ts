@@ -52,6 +52,7 @@ export class Requester implements PartsOwner {
 
   /** Lets those in who wait, as far as they may go out now. */
   readonly refill = (): void => {
+    if (this.exchanges.waiting === 0 || !this.#sender.connected) return;
     for (let next = this.exchanges.next(); next !== null; next = this.exchanges.next()) {
       try {
         this.#start(next);
@@ -90,8 +91,10 @@ export class Requester implements PartsOwner {
     this.exchanges.limit = hello.requests;
     if (!isNew) return;
     const { unanswered: gone, again } = this.exchanges.peerBegan(hello.popped);
-    for (const request of gone) this.#reject(request, unanswered(request, 'the peer has ended with it'));
+    // First of all: the end of one lets others go out, and nothing of these may.
+    for (const { flow } of [...gone, ...again]) if (flow !== null) this.#sender.outgoing.remove(flow);
     for (const request of again) this.#reset(request);
+    for (const request of gone) this.#reject(request, unanswered(request, 'the peer has ended with it'));
   }
 
   /** A fragment of an answer. Gives what cannot be, if it is that. */
@@ -282,7 +285,7 @@ export class Requester implements PartsOwner {
       this.#owners.delete(parts);
       parts.end(error);
     }
-    if (this.exchanges.waiting > 0) this.refill();
+    this.refill();
     return true;
   }
 }
