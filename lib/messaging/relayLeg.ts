@@ -93,8 +93,7 @@ export class RelayLeg implements Reader {
     }
     this.visit(Number.POSITIVE_INFINITY);
     if (this.#waits || this.#to.state === 'closed') return;
-    this.#from.side.reader = null;
-    this.#over();
+    // The other leg hears of it, and closes this connection too.
     this.#to.close();
   }
 }

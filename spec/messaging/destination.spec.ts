@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { Connection, ConnectOptions, Server, ServerOptions } from '../../lib/index.js';
+import {
+  type Connection,
+  type ConnectOptions,
+  type Server,
+  type ServerOptions,
+  TcpshmError,
+} from '../../lib/index.js';
+import type { Call, Caller } from '../../lib/messaging/call.js';
 import { Destination } from '../../lib/messaging/destination.js';
 import type { DestinationEvent, DestinationOptions } from '../../lib/messaging/destinationOptions.js';
 import type { DestinationAddresses } from '../../lib/messaging/destinationResolver.js';
@@ -349,6 +356,37 @@ describe('a destination', () => {
       // The session of the lowest number cannot go on with the server, which still has it.
       expect(destination.connections.map(({ name }) => name)).to.deep.equal([`${scene.clientName}-1`]);
     });
+  });
+
+  it('believes who makes the calls: what has left and will not be answered is sent again if it may run twice', async () => {
+    const server = scene.server();
+    const made: string[] = [];
+    const caller: Caller = {
+      connected: true,
+      load: { waiting: 0, open: 0 },
+      call<R>(_: unknown, value: unknown): Call<R> {
+        made.push(String(value));
+        const code = value === 'not sent' && made.length < 3 ? 'ERR_NOT_SENT' : 'ERR_UNANSWERED';
+        const again = made.filter((one) => one === value).length > 1;
+        const response = again
+          ? Promise.resolve(value as R)
+          : Promise.reject(new TcpshmError(code, 'as the spec has it'));
+        return { left: code === 'ERR_UNANSWERED', response, withdraw: () => false, cancel() {} };
+      },
+      drain: () => Promise.resolve(),
+      close() {},
+    };
+    const destination = scene.destination(await scene.address(server, 'tcp native'), {
+      caller: () => caller,
+    });
+    const outcomes = scene.outcomes({
+      plain: destination.request('x', 'not sent'),
+      left: destination.request('x', 'left'),
+      again: destination.request('x', 'again', { idempotent: true }),
+    });
+    await scene.until(() => Object.keys(outcomes).length === 3, 'all to be settled');
+    expect(outcomes).to.deep.equal({ plain: 'not sent', left: 'ERR_UNANSWERED', again: 'again' });
+    expect([...made].sort()).to.deep.equal(['again', 'again', 'left', 'not sent', 'not sent']);
   });
 
   it('whose link is cut goes on as if nothing had happened', async () => {
