@@ -53,6 +53,8 @@ export class Destination {
   readonly #members = new Map<Lane<Asked>, Member>();
   /** What ends in its own time: members that were closed. */
   readonly #endings = new Set<Promise<unknown>>();
+  /** What the user's handler threw, for the next polls. */
+  readonly #thrown: unknown[] = [];
   /** What `poll` was last given; while it runs, the clock. */
   #now = 0;
   #pumping = false;
@@ -124,11 +126,15 @@ export class Destination {
     });
   }
 
-  /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
+  /**
+   * Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. Throws what `onEvent` has
+   * thrown.
+   */
   poll(now: number = performance.now()): void {
     this.#now = now;
     for (const member of [...this.#members.values()]) member.poll(now);
     this.#pump();
+    if (this.#thrown.length > 0) throw this.#thrown.shift();
   }
 
   /**
@@ -370,7 +376,12 @@ export class Destination {
   }
 
   #tell(event: DestinationEvent): void {
-    this.#options.onEvent?.(event);
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      if (this.#run === null) this.#thrown.push(error);
+      else this.#run.failed(error);
+    }
   }
 
   /** Sleeps until something happens or is due. */

@@ -67,7 +67,8 @@ export class Member {
     const { transport, remoteName: server } = before;
     const again = await this.#client.connect({ ...to, server, transport } as ConnectOptions);
     if (again === before) return again;
-    again.close();
+    // Somebody has closed the other one, whose requests have been told of: nothing of them is to be run.
+    again.close({ remove: true });
     throw new TcpshmError(
       'ERR_SEQUENCE_MISMATCH',
       `the session of '${this.name}' with '${server}' is another one`,

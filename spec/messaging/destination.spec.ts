@@ -47,6 +47,8 @@ await server.run();
 class Pools extends Scene {
   readonly #destinations: Destination[] = [];
   readonly events: DestinationEvent[] = [];
+  /** Those that a spec polls itself. */
+  readonly apart = new Set<Destination>();
 
   destination(addresses: DestinationAddresses, options: Partial<DestinationOptions> = {}): Destination {
     const destination = new Destination(addresses, {
@@ -85,7 +87,7 @@ class Pools extends Scene {
   /** Polls all that there is until the condition holds. */
   override until(condition: () => boolean, what: string): Promise<void> {
     return until(condition, what, async () => {
-      for (const destination of this.#destinations) destination.poll();
+      for (const destination of this.#destinations) if (!this.apart.has(destination)) destination.poll();
       await this.turn();
     });
   }
@@ -121,6 +123,16 @@ class Pools extends Scene {
     const ended = Promise.all(this.#destinations.map((destination) => destination.close({ force: true })));
     await ended;
     await super.end();
+  }
+}
+
+/** What it throws, if it does. */
+function messageOf(act: () => void): string | null {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 
@@ -519,6 +531,29 @@ describe('a destination', () => {
       expect(names).to.deep.equal([`${scene.clientName}-0`, `${scene.clientName}${expected}`]);
     });
   }
+
+  it('hands on what the handler of its events throws', async () => {
+    const server = scene.serving([]);
+    const address = await scene.address(server, 'tcp native');
+    const onEvent = (): void => {
+      throw new Error('by the handler');
+    };
+    const polled = scene.destination(address, { onEvent });
+    scene.apart.add(polled);
+    let thrown: unknown = null;
+    await scene.until(() => {
+      thrown ??= messageOf(() => polled.poll());
+      return thrown !== null;
+    }, 'the error');
+    expect(thrown).to.equal('by the handler');
+    await polled.close({ force: true });
+    const running = server.run();
+    const driven = scene.destination(address, { onEvent, name: newName('driven') });
+    expect(await driven.run().catch((error: Error) => error.message)).to.equal('by the handler');
+    await driven.close({ force: true });
+    await server.close();
+    await running;
+  });
 
   it('is told what is wrong with its options', () => {
     const wrong = (options: object): void => {
