@@ -82,7 +82,7 @@ export function planLimits(options: DestinationOptions): PlanLimits {
     maxConnections,
     maxPending: count(options.maxPending, 'maxPending', 2),
     maxInFlight: count(options.maxInFlight, 'maxInFlight', 64),
-    maxQueue: count(options.maxQueue, 'maxQueue', 10_000, 0),
+    maxQueue: count(options.maxQueue, 'maxQueue', 10_000),
     idleMs: duration(options.idleMs, 'idleMs', 10_000),
     resumeMs: duration(options.resumeMs, 'resumeMs', 10_000),
     resolveMs: duration(options.resolveMs, 'resolveMs', 30_000),
