@@ -49,6 +49,13 @@ export type { Login, LoginDecision } from './login/loginHost.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { PeerCredentials } from './memory/byteStream.js';
 export {
+  Broadcaster,
+  type BroadcastOptions,
+  type BroadcastOutcome,
+  SLOW_POLICIES,
+  type SlowPolicy,
+} from './messaging/broadcast.js';
+export {
   type Call,
   type Caller,
   type Load,
@@ -60,7 +67,11 @@ export {
   type RequestOptions,
 } from './messaging/call.js';
 export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
+export { Destination } from './messaging/destination.js';
+export type { DestinationEvent, DestinationOptions } from './messaging/destinationOptions.js';
+export { type DestinationAddresses, hostAddresses, type Resolver } from './messaging/destinationResolver.js';
 export { type Messenger, type MessengerCounters, messenger } from './messaging/messenger.js';
+export { Relay } from './messaging/relay.js';
 export type { Handler, HandlerContext } from './messaging/served.js';
 export {
   type MethodDefinition,

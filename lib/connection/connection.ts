@@ -54,6 +54,11 @@ export class Connection {
   readonly remoteName: string;
   /** Whatever its user wants to keep with it. */
   userData: unknown = undefined;
+  /**
+   * Of a connection that a server polls in its own thread: which of those that are connected it is. The lowest number
+   * that was free when the client logged in; free again once `onDisconnect` was told. Null before, and elsewhere.
+   */
+  number: number | null = null;
   /** @internal What keeps it up. */
   readonly side: Side<Connection>;
   private readonly _ends: Ends;

@@ -47,6 +47,8 @@ export interface Reader {
   visit(limit: number): boolean;
   /** The connection was closed. */
   closed(error: TcpshmError): void;
+  /** Its link has ended, after what had arrived was handed out; the session goes on with the next login. */
+  ended?(reason: DisconnectReason): void;
 }
 
 /** The connection, as its side needs it. */
@@ -399,6 +401,8 @@ export class Side<C extends SideUser> {
     left();
     this.tellDisconnected(reason, error);
     try {
+      this.reader?.ended?.(reason);
+      if (ends.closed) return;
       handlers.onDisconnect?.(this.#connection, reason, error);
     } finally {
       // Between threads there is no wire whose end would tell the peer.

@@ -6,6 +6,7 @@ import type { Polled } from '../poll/polled.js';
 import type { PolledSet } from '../poll/polledSet.js';
 import type { Agreement } from '../session/agreement.js';
 import { TRANSPORTS, type Transport } from '../session/loginMessages.js';
+import { LowestFree } from './numbers.js';
 import type { Tidings } from './tidings.js';
 
 /** Of connections whose client is not there, so many are looked at by a poll. */
@@ -21,6 +22,7 @@ export class Register {
   readonly #connections = new Map<string, Connection>();
   /** Of connections that it had. */
   #gone = NO_TALLY;
+  readonly #numbers = new LowestFree();
   #unattached: IterableIterator<Connection> | null = null;
 
   constructor(
@@ -62,6 +64,12 @@ export class Register {
       const connection = this.#connections.get(sessionKey(client, transport));
       return (connection && this.#polled.find(connection)) ?? [];
     });
+  }
+
+  /** A client is logged in: it has a number from here on. */
+  admit(connection: Connection, group: number): void {
+    connection.number = this.#numbers.take();
+    this.#polled.add(connection, group);
   }
 
   /** Ends what is left of connections of a client that logs in again. Throws ERR_ALREADY_CONNECTED while one is live. */
@@ -130,7 +138,22 @@ export class Register {
   }
 
   #end(connection: Connection, handlers: ConnectionHandlers): void {
-    connection.side.disconnect(handlers, () => this.#polled.remove(connection));
+    let left = false;
+    try {
+      connection.side.disconnect(handlers, () => {
+        left = true;
+        this.#polled.remove(connection);
+      });
+    } finally {
+      // If a handler threw before, it comes to its end later.
+      if (left) this.#giveBack(connection);
+    }
+  }
+
+  #giveBack(connection: Connection): void {
+    if (connection.number === null) return;
+    this.#numbers.giveBack(connection.number);
+    connection.number = null;
   }
 
   /** A session that is open here, in the file where it is now. One that is another process's by now is given up. */
@@ -163,6 +186,7 @@ export class Register {
       this.#gone = sumOf(this.#gone, connection.side.tally);
     }
     this.#polled.remove(connection);
+    this.#giveBack(connection);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from '../connection/connection.js';
 import { sumOf } from '../connection/tally.js';
 import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
@@ -45,6 +45,11 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly groups?: GroupOptions;
   /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
   readonly maxConnections?: number;
+  /**
+   * Most messages that one connection delivers before the next one has its turn: 1 serves all clients in turn, message by
+   * message, more are faster. Default 64.
+   */
+  readonly messagesPerTurn?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
   /** Logins that may begin within a second, and at once. More wait until they are accepted. Default 2000. */
@@ -127,6 +132,7 @@ export class Server implements Pollable {
       threw: (_, error) => {
         throw error;
       },
+      messagesPerTurn: count(options.messagesPerTurn, 'messagesPerTurn', MESSAGES_PER_POLL),
     });
     this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
     const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
@@ -490,7 +496,7 @@ export class Server implements Pollable {
       this.#threads.bring(connection, group);
       return;
     }
-    this.#polled.add(connection, group);
+    this.#register.admit(connection, group);
     this.#tidings.add(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });

@@ -96,4 +96,20 @@ describe('the examples with threads, and that with numbers', () => {
       expect(example.stdout).to.include('0 results were wrong');
     });
   }
+
+  it('destinations: all requests are answered, though one of two servers goes away', async () => {
+    const example = new Program('destinations/main', []);
+    expect(await example.ended()).to.equal(0);
+    const [, first] = /^trader-0 is connected to (east|west)\n1 from \1\n/.exec(example.stdout) ?? [];
+    expect(example.stdout).to.include(`\n${first} goes away\n`);
+    const other = first === 'east' ? 'west' : 'east';
+    expect(example.stdout).to.match(new RegExp(`\n20 answers, the last: 361 from ${other}\n$`));
+  });
+
+  it('relay: a request goes through a server, which tells all others the news', async () => {
+    const example = new Program('relay/main', []);
+    expect(await example.ended()).to.equal(0);
+    const heard = ['anna', 'bert'].map((name) => `${name} has heard: the market is open\n`).join('');
+    expect(example.stdout).to.equal(`Good day, front.\n${heard}sent to 2\n`);
+  });
 });
