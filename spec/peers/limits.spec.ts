@@ -81,6 +81,7 @@ describe('the limits of a server', () => {
       const server = serve({ maxFailedLogins: 2 });
       const { port } = await server.listen({ port: 0, tls: certificate('server') });
       for (let i = 0; i < 2; i++) await offend(port);
+      await scene.until(() => errors.length >= 3, 'the server to be told');
       expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_TLS', 'ERR_TLS', 'ERR_LOGIN_REJECTED']);
       expect(await offend(port)).to.equal('');
       const connecting = scene.client().connect({ port, tls: { ca: authority } });

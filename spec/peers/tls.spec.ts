@@ -208,6 +208,7 @@ describe('tls', () => {
       const target = await listen(server, 'server', mutual);
       const { client } = talker();
       await scene.refused(client.connect(target), 'ERR_TLS', /must show a certificate/);
+      await scene.until(() => errors.length > 0, 'the server to be told');
       expectError(errors[0], 'ERR_TLS', /127\.0\.0\.1:\d+.*must show a certificate/);
       expect(logins).to.deep.equal([]);
       expect(scene.files()).to.deep.equal([]);
@@ -223,6 +224,7 @@ describe('tls', () => {
         'ERR_TLS',
         /not accepted: [A-Z_]*(VERIFY|ISSUER)/,
       );
+      await scene.until(() => errors.length > 0, 'the server to be told');
       expectError(errors[0], 'ERR_TLS', /not accepted/);
       expect(logins).to.deep.equal([]);
     });
@@ -307,6 +309,7 @@ describe('tls', () => {
         const { client } = talker({ wire });
         const connecting = client.connect({ port, transport: 'tcp' });
         await scene.refused(connecting, 'ERR_TLS', /TLS was expected, the client sent plain text/);
+        await scene.until(() => errors.length > 0, 'the server to be told');
         expectError(errors[0], 'ERR_TLS', /client at 127\.0\.0\.1:\d+: it does not speak TLS/);
       });
 
@@ -375,6 +378,7 @@ describe('tls', () => {
       socket.resume();
       socket.write('x'.repeat(100));
       await scene.until(() => ended, 'the server to hang up');
+      await scene.until(() => errors.length > 0, 'the server to be told');
       expectError(errors[0], 'ERR_PROTOCOL', /other bytes/);
       const { client, ask } = talker();
       await scene.connect(client, target);
@@ -386,6 +390,7 @@ describe('tls', () => {
       const target = await listen(server);
       const silent = await RawClient.connect('silent', scene, target);
       await scene.until(() => silent.ended, 'the server to drop it');
+      await scene.until(() => errors.length > 0, 'the server to be told');
       expectError(errors[0], 'ERR_TLS', /not complete after 50 ms/);
     });
 
@@ -412,6 +417,7 @@ describe('tls', () => {
         return false;
       }, 'the server to drop it');
       expect(sent).to.be.above(1);
+      await scene.until(() => errors.length > 0, 'the server to be told');
       expectError(errors[0], 'ERR_TLS', /not complete after 100 ms/);
     });
 
