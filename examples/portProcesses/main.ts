@@ -37,7 +37,7 @@ const server = new Server({
 function ask(port: RingPort): void {
   asked = true;
   let posted = 0;
-  const post = (): void => port.postMessage({ number: posted++ });
+  const post = (): boolean => port.postMessage({ number: posted++ });
   port.on('message', (value) => {
     const { number, square, by } = value as Answer;
     // Killed after its answer and before it was done with the question: its successor has answered it again.
