@@ -4,13 +4,14 @@ import { type Agenda, type Plan, type RoundsSettings, runRounds } from './rounds
 
 const AGENDA: Agenda = {
   subjects: [
+    { name: 'limit/ring-round-trip', load: async () => (await import('./subjects/ringInC.js')).subject },
     { name: 'rtt/inproc', load: async () => (await import('./subjects/inproc.js')).subject },
     { name: 'rtt/shm', load: async () => (await import('./subjects/shm.js')).subject },
     { name: 'rtt/tcp', load: async () => (await import('./subjects/tcp.js')).subject },
     { name: 'peer/message-port', load: async () => (await import('./peers/messagePort.js')).subject },
     { name: 'peer/net-tcp', load: async () => (await import('./peers/net.js')).subject },
   ],
-  limits: ['core-to-core', 'core-to-core-one-word', 'ring-round-trip', 'tcp-loopback'],
+  limits: ['core-to-core', 'core-to-core-one-word', 'tcp-loopback'],
 };
 
 const QUICK: Plan = {

@@ -1,4 +1,6 @@
 import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
+import { NO_TALLY, sumOf, type Tally, totalOf } from './connection/tally.js';
+import { Topic } from './diagnostics/channels.js';
 import { TcpshmError } from './errors.js';
 import { ClientLogin } from './login/clientLogin.js';
 import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
@@ -6,7 +8,7 @@ import { patienceFor } from './login/patience.js';
 import { type Attempt, type ReconnectAttempt, Reconnection } from './login/reconnection.js';
 import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
-import { drive, type Pollable, type RunOptions } from './poll/drive.js';
+import { drive, type Pollable, type Run, type RunOptions } from './poll/drive.js';
 import { PolledSet } from './poll/polledSet.js';
 import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
@@ -33,6 +35,26 @@ export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   onReconnect?(attempt: ReconnectAttempt): void;
 }
 
+/** A client in numbers, at the moment of the call, since it was made: a plain object that stays as it is. */
+export interface ClientStats {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Sessions that are open, connected or not. */
+  readonly sessions: number;
+  /** Attempts to connect, by `connect` or by itself, that have begun; that were successful; that have failed. */
+  readonly attempts: number;
+  readonly logins: number;
+  readonly failures: number;
+  /** How often `run` has slept, and how often something woke it before its time was up. */
+  readonly sleeps: number;
+  readonly wakeups: number;
+  /** Of all connections that it has, or had. */
+  readonly total: Tally;
+}
+
+const CONNECTING = new Topic('tcpshm:connecting');
+const FAILED = new Topic('tcpshm:connect-failed');
+
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
  * {@link Server} does. Belongs to one thread.
@@ -54,9 +76,15 @@ export class Client implements Pollable {
   #connecting = false;
   readonly #renewal: Renewal;
   #closed = false;
+  #closing: Promise<void> | null = null;
   readonly #reconnection: Reconnection;
   /** Whether it is a login that closes a connection now, to replace it, and not the user. */
   #loginActs = false;
+  #attempts = 0;
+  #logins = 0;
+  #failures = 0;
+  /** Of connections that it had. */
+  #gone = NO_TALLY;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ClientOptions) {
@@ -91,18 +119,44 @@ export class Client implements Pollable {
     return this.#current;
   }
 
+  /** All sessions that are open here, connected or not: one for each server and transport that it was connected to. */
+  get connections(): readonly Connection[] {
+    return [...this.#connections.values()];
+  }
+
+  /**
+   * What has gone through its connections, and what the client has done. Takes some microseconds. May be called at any
+   * time, also after `close`. Never throws.
+   */
+  stats(): ClientStats {
+    return Object.freeze({
+      name: this.name,
+      connected: this.#current?.state === 'connected',
+      sessions: this.#connections.size,
+      attempts: this.#attempts,
+      logins: this.#logins,
+      failures: this.#failures,
+      sleeps: this.#waker.sleeps,
+      wakeups: this.#waker.wakeups,
+      total: totalOf(this.#gone, this.#connections.values()),
+    });
+  }
+
   /**
    * Logs in: begins the session with the server, or resumes it. The connection is the same object as before, if that
    * was not closed. The event loop must turn meanwhile; the time that it may take is real time.
    *
    * Rejects with ERR_CONNECT (nobody listens, host unknown), ERR_LOGIN_REJECTED, ERR_LOGIN_TIMEOUT,
-   * ERR_PROTOCOL_VERSION, ERR_ALREADY_CONNECTED, ERR_SEQUENCE_MISMATCH, ERR_SEGMENT, ERR_FILE, ERR_NO_SPACE,
-   * ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED; nothing is left behind then.
+   * ERR_AUTHENTICATION, ERR_TLS, ERR_PROTOCOL_VERSION, ERR_ALREADY_CONNECTED, ERR_SEQUENCE_MISMATCH, ERR_SEGMENT, ERR_FILE,
+   * ERR_NO_SPACE, ERR_CAPACITY, ERR_OPTION, ERR_NAME, ERR_NATIVE_MISSING, ERR_CLOSED, the reason of its `signal`; nothing
+   * is left behind then.
    */
   async connect(options: ConnectOptions): Promise<Connection> {
     this.#throwIfClosed();
     const target = checkTarget(options, this.#settings.durability);
     if (this.#connecting || this.#current?.state === 'connected') throw this.#alreadyConnected();
+    const { signal } = options;
+    signal?.throwIfAborted();
     this.#connecting = true;
     try {
       const trying = this.#reconnection.stop();
@@ -112,9 +166,12 @@ export class Client implements Pollable {
       }
       // The last link may have ended without anyone having looked since.
       if (this.#current?.side.attached) this.#disconnect(this.#current);
-      const connection = await this.#open(target, null);
+      const connection = await this.#open(target, null, signal);
       this.#throwIfClosed();
       return connection;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     } finally {
       this.#connecting = false;
     }
@@ -178,23 +235,34 @@ export class Client implements Pollable {
     return this.#current === null || this.#current.side.refed;
   }
 
-  /** Polls until the signal aborts or the client is closed. Rejects with what a handler throws. */
-  async run(options?: RunOptions): Promise<void> {
-    this.#throwIfClosed();
+  /**
+   * Polls until the signal aborts, it is stopped, or the client is closed. Rejects with what a handler throws, ERR_OPTION,
+   * ERR_CLOSED.
+   */
+  run(options?: RunOptions): Run {
     return drive(this, options);
   }
 
   /**
    * Ends the connection, telling the server. The session stays for the next login, or goes with `removeSessions`.
-   * Twice is harmless.
+   * Twice is harmless. An attempt to connect has ended when this resolves.
    */
-  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
-    if (this.#closed) return;
+  close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.removeSessions ?? false);
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(remove: boolean): Promise<void> {
     this.#closed = true;
     const trying = this.#reconnection.stop();
     for (const connection of [...this.#connections.values()]) {
       connection.side.abandonLogin();
-      connection.close({ remove: options.removeSessions ?? false });
+      connection.close({ remove });
     }
     this.#waker.close();
     this.#sessions.close();
@@ -202,9 +270,21 @@ export class Client implements Pollable {
   }
 
   /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
-  async #open(target: Target, attempt: Attempt | null): Promise<Connection> {
-    const patience = this.#patience(attempt);
-    return this.#login(await dial(target, this.#settings, patience), target, patience, attempt);
+  async #open(target: Target, attempt: Attempt | null, signal?: AbortSignal): Promise<Connection> {
+    const patience = this.#patience(attempt, signal);
+    const who = { client: this.name, server: target.server, attempt: attempt?.number ?? null };
+    this.#attempts++;
+    if (CONNECTING.listened) CONNECTING.tell(who);
+    try {
+      const wire = await dial(target, this.#settings, patience);
+      const connection = await this.#login(wire, target, patience, attempt);
+      this.#logins++;
+      return connection;
+    } catch (error) {
+      this.#failures++;
+      if (FAILED.listened) FAILED.tell({ ...who, error: error as Error });
+      throw error;
+    }
   }
 
   async #login(wire: Wire, target: Target, patience: Patience, again: Attempt | null): Promise<Connection> {
@@ -226,21 +306,26 @@ export class Client implements Pollable {
       login,
     };
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;
-    const attempt = new ClientLogin(wire, hello, {
-      liveness: this.#settings,
-      known: (welcome) => this.#known(sessionKey(welcome)),
-      find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
-      begin: (welcome) =>
-        this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
-      connection: (open, welcome) => {
-        const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
-        this.#connections.set(sessionKey(welcome), connection);
-        return connection;
+    const attempt = new ClientLogin(
+      wire,
+      hello,
+      {
+        liveness: this.#settings,
+        known: (welcome) => this.#known(sessionKey(welcome)),
+        find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
+        begin: (welcome) =>
+          this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
+        connection: (open, welcome) => {
+          const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
+          this.#connections.set(sessionKey(welcome), connection);
+          return connection;
+        },
+        mismatch: (connection, numbers) => {
+          mismatch = { connection, numbers };
+        },
       },
-      mismatch: (connection, numbers) => {
-        mismatch = { connection, numbers };
-      },
-    });
+      target.key,
+    );
     try {
       for (;;) {
         const connection = this.#acting(() => attempt.poll());
@@ -278,9 +363,10 @@ export class Client implements Pollable {
     }
   }
 
-  #patience(attempt: Attempt | null): Patience {
+  #patience(attempt: Attempt | null, signal: AbortSignal | undefined): Patience {
     return patienceFor(this.name, this.#settings.loginTimeoutMs, () => {
       this.#throwIfClosed();
+      if (signal?.aborted) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect was aborted');
       if (attempt?.stopped) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect again was stopped');
     });
   }
@@ -325,7 +411,11 @@ export class Client implements Pollable {
   }
 
   #forget(connection: Connection): void {
-    for (const [key, known] of this.#connections) if (known === connection) this.#connections.delete(key);
+    for (const [key, known] of this.#connections) {
+      if (known !== connection) continue;
+      this.#connections.delete(key);
+      this.#gone = sumOf(this.#gone, connection.side.tally);
+    }
     if (this.#current !== connection) return;
     this.#polled.remove(connection);
     this.#current = null;

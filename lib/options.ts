@@ -77,6 +77,11 @@ export interface PeerSettings {
   readonly codec: string;
 }
 
+export interface WaitOptions {
+  /** Ends the waiting: the promise is rejected with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** Checks all options before anything is opened. Throws ERR_OPTION or ERR_CAPACITY. */
 export function peerSettings(options: PeerOptions): PeerSettings {
   const heartbeatIntervalMs = duration(options.heartbeatIntervalMs, 'heartbeatIntervalMs', 3000);
@@ -147,6 +152,12 @@ export function flag(value: unknown, what: string, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
   throw new TcpshmError('ERR_OPTION', `${what} must be true or false, got ${String(value)}`);
+}
+
+/** Of a call that waits. */
+export function abortSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof value}`);
 }
 
 export function choice<const T extends string>(

@@ -12,6 +12,7 @@ const LAYERS = [
   ['memory'],
   ['ring'],
   ['session'],
+  ['diagnostics'],
   ['store', 'wire'],
   ['writer'],
   ['options.ts'],
@@ -23,7 +24,8 @@ const LAYERS = [
   ['channel', 'client.ts', 'server'],
   ['port'],
   ['pool'],
-  ['index.ts'],
+  ['messaging'],
+  ['index.ts', 'opentelemetry.ts'],
 ] as const;
 
 /** The one file that may load the native module. */
@@ -33,6 +35,9 @@ const PISCINA = 'thread/soloThread.ts';
 
 /** The one file that loads msgpackr. */
 const MSGPACKR = 'codec/msgpack.ts';
+
+/** The one file that loads the API of OpenTelemetry, which is an entry of its own. */
+const OPENTELEMETRY = 'opentelemetry.ts';
 
 const LIB = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'lib');
 const FILES = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
@@ -116,9 +121,14 @@ describe('the architecture of lib', () => {
       for (const name of specifiers(file)) {
         if (file === PISCINA && name === 'piscina') continue;
         if (file === MSGPACKR && name === 'msgpackr') continue;
+        if (file === OPENTELEMETRY && name === '@opentelemetry/api') continue;
         expect(name, `in ${file}`).to.match(/^(\.{1,2}\/.*\.js|node:.*)$/);
       }
     }
+  });
+
+  it(`loads ${OPENTELEMETRY} from nowhere`, () => {
+    for (const file of FILES) expect(imports(file), `imports of ${file}`).not.to.include(OPENTELEMETRY);
   });
 
   it('stays within the folder', () => {

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +36,29 @@ console.log(connection.transport, message.text(), TcpshmError.name);
 await client.close({ removeSessions: true });
 await server.close({ removeSessions: true });
 await running;
+`;
+
+/** One that has its numbers collected: `metrics` is a meter that does nothing but ask. */
+const OBSERVER = `
+import { RingChannel } from 'tcpshm';
+import { observe } from 'tcpshm/opentelemetry';
+const told = {};
+const instrument = (name) => ({ name });
+const meter = {
+  createObservableCounter: instrument, createObservableGauge: instrument, createObservableUpDownCounter: instrument,
+  addBatchObservableCallback: (call) => call({ observe: ({ name }, value) => { told[name] = value; } }),
+};
+const { local } = new RingChannel();
+local.send('counted');
+observe(local, { meter });
+console.log(told['messaging.client.sent.messages'], local.stats().sentMessages);
+`;
+
+/** Prints which of its entries can be loaded. */
+const LOADER = `
+for (const entry of ['tcpshm', 'tcpshm/opentelemetry']) {
+  console.log(await import(entry).then(() => entry, ({ code, message }) => code + ' ' + message.match(/'(@[^']+)'/)?.[1]));
+}
 `;
 
 describe('the package', () => {
@@ -69,9 +101,31 @@ describe('the package', () => {
     }
   });
 
+  function run(name: string, text: string): string {
+    const program = join(folder, name);
+    writeFileSync(program, text);
+    return execFileSync(process.execPath, [program], { encoding: 'utf8' });
+  }
+
+  it('needs the API of OpenTelemetry for the entry that is named after it, and for nothing else', () => {
+    expect(run('loader.mjs', LOADER)).to.equal('tcpshm\nERR_MODULE_NOT_FOUND @opentelemetry/api\n');
+    const api = join(folder, 'node_modules', '@opentelemetry');
+    mkdirSync(api);
+    symlinkSync(join(root, 'node_modules', '@opentelemetry', 'api'), join(api, 'api'));
+    expect(run('loader.mjs', LOADER)).to.equal('tcpshm\ntcpshm/opentelemetry\n');
+    expect(run('observer.mjs', OBSERVER)).to.equal('1 1\n');
+    const { peerDependencies, peerDependenciesMeta, dependencies } = JSON.parse(
+      readFileSync(join(installed, 'package.json'), 'utf8'),
+    );
+    expect(peerDependencies).to.have.keys('@opentelemetry/api');
+    expect(peerDependenciesMeta).to.deep.equal({ '@opentelemetry/api': { optional: true } });
+    expect(dependencies).not.to.have.property('@opentelemetry/api');
+  });
+
   it('carries types, sources for debuggers and for a local build, and nothing of the workshop', () => {
     for (const file of [
       'dist/lib/index.d.ts',
+      'dist/lib/opentelemetry.d.ts',
       'lib/index.ts',
       'native-shm/binding.gyp',
       'README.md',

@@ -1,13 +1,8 @@
 import type { Codec } from '../codec/codec.js';
 import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions } from '../options.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { Intake, type ValueHandler } from './intake.js';
-
-export interface WaitOptions {
-  /** Ends the waiting: the promise is rejected with its reason. */
-  readonly signal?: AbortSignal;
-}
 
 export interface SendOptions extends WaitOptions {
   /** Of the message: 1 to 65535. Default 1. */
@@ -90,11 +85,30 @@ export class Channel<T, D = T> implements AsyncIterable<D> {
 
   /**
    * The values as they come. A message is popped when the loop comes back for the next one: so if this process dies in the
-   * body, or the body throws or leaves the loop, its message comes again; `pop` first to be done with it. Ends when the
-   * connection is closed. Throws ERR_BUSY while there is another loop, a `receive` that waits, or handlers.
+   * body, or the body throws, its message comes again. It does after `break` and `return` as well, as a loop that is left is
+   * told nothing of why: to be done with the message that a loop is left with, `pop` first.
+   *
+   *     for await (const order of orders) {
+   *       await book(order);
+   *       if (order.last) {
+   *         orders.pop();
+   *         break;
+   *       }
+   *     }
+   *
+   * Ends when the connection is closed. Throws ERR_BUSY while there is another loop, a `receive` that waits, or handlers.
    */
   [Symbol.asyncIterator](): AsyncIterator<D, undefined> {
-    return this.#intake.iterate();
+    return this.#intake.iterate(undefined);
+  }
+
+  /**
+   * The same, for a loop that a signal ends: it throws its reason when it comes for a value, or waits for one. The value
+   * that its body was at is popped.
+   */
+  values({ signal }: WaitOptions = {}): AsyncIterable<D> {
+    const checked = abortSignal(signal);
+    return { [Symbol.asyncIterator]: () => this.#intake.iterate(checked) };
   }
 
   /**
@@ -118,14 +132,14 @@ export class Channel<T, D = T> implements AsyncIterable<D> {
     this.connection.close();
   }
 
-  /** Waits until what was sent is safe as the durability of the connection words it, and closes. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.connection.state === 'closed') return;
-    try {
-      await this.connection.flush();
-    } finally {
-      this.connection.close();
-    }
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Waits until what was sent is safe as the durability of the connection words it, and closes: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.connection[Symbol.asyncDispose]();
   }
 
   #push(value: T, type: number): boolean {

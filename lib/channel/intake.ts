@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/codec.js';
 import type { Connection } from '../connection/connection.js';
 import type { Reader } from '../connection/side.js';
-import { Waiter } from '../connection/waiter.js';
+import { refusedBy, Waiter } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 
@@ -39,7 +39,8 @@ export class Intake<D> implements Reader {
 
   receive(signal: AbortSignal | undefined): Promise<D> {
     if (this.#connection.state === 'closed') return Promise.reject(this.#connection.side.closedError());
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const refused = refusedBy(signal);
+    if (refused !== null) return refused;
     if (this.#loop !== null) return Promise.reject(this.#busy('a loop'));
     if (this.#handlers.size > 0) return Promise.reject(this.#busy('handlers'));
     if (this.#codec.isView) {
@@ -78,13 +79,13 @@ export class Intake<D> implements Reader {
     this.#connection.side.stir();
   }
 
-  iterate(): AsyncIterator<D, undefined> {
+  iterate(signal: AbortSignal | undefined): AsyncIterator<D, undefined> {
     if (this.#loop !== null) throw this.#busy('a loop');
     if (this.#receivers.length > 0) throw this.#busy('a receive');
     if (this.#handlers.size > 0) throw this.#busy('handlers');
     const loop = {
       next: (): Promise<IteratorResult<D, undefined>> =>
-        this.#loop === loop ? this.#advance() : Promise.resolve(DONE),
+        this.#loop === loop ? this.#advance(signal) : Promise.resolve(DONE),
       return: (): Promise<IteratorResult<D, undefined>> => {
         if (this.#loop === loop) this.#leave();
         return Promise.resolve(DONE);
@@ -103,7 +104,6 @@ export class Intake<D> implements Reader {
 
   closed(error: TcpshmError): void {
     for (const receiver of this.#receivers.splice(0)) receiver.reject(error);
-    this.#next?.resolve(DONE);
     this.#leave();
     this.#handlers.clear();
   }
@@ -119,13 +119,17 @@ export class Intake<D> implements Reader {
   }
 
   /** The loop comes for its next value. */
-  #advance(): Promise<IteratorResult<D, undefined>> {
+  #advance(signal: AbortSignal | undefined): Promise<IteratorResult<D, undefined>> {
     if (this.#next !== null) return Promise.reject(this.#busy('a loop'));
     try {
       if (this.#held) {
         this.#held = false;
         // Unless the body has popped it.
         if (this.#connection.side.ends.consumer.held) this.#connection.pop();
+      }
+      if (signal?.aborted) {
+        this.#leave();
+        return Promise.reject(signal.reason);
       }
       if (--this.#left > 0) {
         const message = this.#connection.front();
@@ -136,7 +140,7 @@ export class Intake<D> implements Reader {
       // What the peer wrote and must not have is for a poll to tell.
       if (!this.#connection.side.ends.isTold(error)) return Promise.reject(error);
     }
-    const next = new Waiter<IteratorResult<D, undefined>>(undefined, () => {});
+    const next = new Waiter<IteratorResult<D, undefined>>(signal, () => this.#leave());
     this.#next = next;
     if (this.#left <= 0) this.#goOnLater();
     return next.promise;
@@ -174,7 +178,9 @@ export class Intake<D> implements Reader {
     return { done: false, value };
   }
 
+  /** The loop is over, also for who has come for its next value already. */
   #leave(): void {
+    this.#next?.resolve(DONE);
     this.#loop = null;
     this.#next = null;
     this.#held = false;

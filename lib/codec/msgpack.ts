@@ -1,7 +1,8 @@
-import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
+import { addExtension, Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import { type Codec, type MessageSink, notDecoded, notEncoded } from './codec.js';
+import { asBase, needsBase, symbolIn, Unfaithful, unfaithful } from './faithful.js';
 
 export interface MsgpackOptions {
   /**
@@ -14,8 +15,15 @@ export interface MsgpackOptions {
 /**
  * MessagePack (msgpack.org): objects, arrays, strings, numbers, booleans, null and undefined; and as extensions Date,
  * Map, Set, RegExp, BigInt of any size, typed arrays, ArrayBuffer, DataView, Buffer, and errors with name, message and
- * cause. Instances of classes arrive as plain objects, or as what their `toJSON` gives. Functions and symbols are an
- * ERR_CODEC, and so is what is nested too deeply for the stack. The number -0 arrives as 0.
+ * cause alone.
+ *
+ * Instances of classes arrive as plain objects of their own enumerable properties, or as what their `toJSON` gives; those
+ * derived from Map, Set, Error, Array or a typed array arrive as what they are derived from. What would arrive as something
+ * else is an ERR_CODEC that names it and its place, and nothing is sent: functions, symbols, promises, WeakMap and the like,
+ * SharedArrayBuffer and views of it, Float16Array, boxed primitives, ports and other event targets, objects of other realms
+ * (`node:vm`), whatever else has a kind of its own (`Symbol.toStringTag`) and no `toJSON`; and what is nested too deeply for
+ * the stack. Not noticed, as plain objects are written without a look at them: the number -0 arrives as 0, the key
+ * `__proto__` as `__proto_`, an iterator as {}.
  *
  * Every message stands for itself, so that a peer that has just started reads what one before it did not. Values that
  * were decoded are copies, which the queue knows nothing of.
@@ -48,7 +56,7 @@ interface Packed extends Buffer {
   readonly end?: number;
 }
 
-const COMMON = { moreTypes: true, copyBuffers: true, writeFunction: refuse };
+const COMMON = { moreTypes: true, copyBuffers: true };
 const HAS_MAP = new TcpshmError('ERR_CODEC', 'a Map is written with records');
 
 const plain = new Packr({
@@ -68,15 +76,31 @@ const records = new Packr({ ...COMMON, mapsAsObjects: false, structuredClone: fa
 /** Reads what `records` writes too. */
 const graphs = new Packr({ ...COMMON, mapsAsObjects: false, structuredClone: true });
 
+/**
+ * Whether it is this codec that encodes. msgpackr asks its extensions, which all who load it share, about each object that
+ * is not a plain one, an array or a Map: so those cost nothing more, and for others the extension is not there.
+ */
+let encoding = false;
+
+const derived = {
+  [Symbol.hasInstance]: (object: object): boolean => encoding && needsBase(object),
+};
+// Without a type of its own: what it gives is written as what it is.
+addExtension({ Class: derived, write: asBase } as unknown as Parameters<typeof addExtension>[0]);
+
 let scratch = Buffer.allocUnsafeSlow(KEPT_BYTES);
 
 function encode(sink: MessageSink, value: unknown): Message | null {
   let packed: Packed;
+  const outer = encoding;
+  encoding = true;
   try {
     packed = plain.encode(value, IN_PLACE);
   } catch (error) {
-    if (error !== HAS_MAP) throw notEncoded('msgpack', error);
+    if (error !== HAS_MAP) throw refused(value, error);
     return encodeRecords(sink, value, records);
+  } finally {
+    encoding = outer;
   }
   const { start = 0, end = packed.length } = packed;
   const message = sink.alloc(end - start);
@@ -90,10 +114,14 @@ function encodeCyclic(sink: MessageSink, value: unknown): Message | null {
 
 function encodeRecords(sink: MessageSink, value: unknown, packr: Packr): Message | null {
   let packed: Packed;
+  const outer = encoding;
+  encoding = true;
   try {
     packed = packr.encode(value, IN_PLACE);
   } catch (error) {
-    throw notEncoded('msgpack', error);
+    throw refused(value, error);
+  } finally {
+    encoding = outer;
   }
   const { start = 0, end = packed.length } = packed;
   const message = sink.alloc(1 + end - start);
@@ -118,6 +146,9 @@ function decode<T>(message: Message): T {
   }
 }
 
-function refuse(): never {
-  throw new TcpshmError('ERR_CODEC', 'msgpack cannot carry a function');
+/** What encoding a value threw. */
+function refused(value: unknown, error: unknown): TcpshmError {
+  if (error instanceof Unfaithful) return unfaithful('msgpack', value, error);
+  const symbol = error instanceof Error && error.message === 'Unknown type: symbol';
+  return (symbol ? symbolIn('msgpack', value) : null) ?? notEncoded('msgpack', error);
 }

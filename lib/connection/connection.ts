@@ -1,4 +1,4 @@
-import { checkOptions } from '../options.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import type { Message } from '../ring/message.js';
 import type { Transport } from '../session/loginMessages.js';
 import { isMoved as isMovedThere, isNoticed as isNoticedThere } from '../session/notices.js';
@@ -8,7 +8,10 @@ import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
 import type { Ends } from './ends.js';
 import type { Watermarks } from './room.js';
-import { type ConnectionState, Side, type SideHandlers } from './side.js';
+import { Side, type SideHandlers } from './side.js';
+import type { ConnectionState, ConnectionStats } from './stats.js';
+import { NO_TALLY, type Tally } from './tally.js';
+import { untilAborted } from './waiter.js';
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (ring/README.md).
 const isMoved = isMovedThere;
@@ -26,9 +29,10 @@ export function makeConnection(
   transport: Transport,
   onClosed: (connection: Connection) => void,
   replicated: ReplicationState | null = null,
+  tally: Tally = NO_TALLY,
 ): Connection {
   try {
-    return new Connection(open, transport, onClosed, replicated);
+    return new Connection(open, transport, onClosed, replicated, tally);
   } catch (error) {
     open.close();
     throw error;
@@ -50,23 +54,32 @@ export class Connection {
   readonly remoteName: string;
   /** Whatever its user wants to keep with it. */
   userData: unknown = undefined;
+  /**
+   * Of a connection that a server polls in its own thread: which of those that are connected it is. The lowest number
+   * that was free when the client logged in; free again once `onDisconnect` was told. Null before, and elsewhere.
+   */
+  number: number | null = null;
   /** @internal What keeps it up. */
   readonly side: Side<Connection>;
   private readonly _ends: Ends;
 
-  /** @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed. */
+  /**
+   * @internal With `replicated`, goes on where another connection of the session was, whose link is to be resumed, and
+   * with `tally` counts on.
+   */
   constructor(
     open: OpenSegment,
     transport: Transport,
     onClosed: (connection: Connection) => void,
     replicated: ReplicationState | null = null,
+    tally: Tally = NO_TALLY,
   ) {
     const { role } = open;
     const { client, server } = open.segment.identity;
     this.transport = transport;
     this.localName = role === 'client' ? client : server;
     this.remoteName = role === 'client' ? server : client;
-    this.side = new Side<Connection>(this, open, transport, onClosed, replicated);
+    this.side = new Side<Connection>(this, open, transport, onClosed, replicated, tally);
     this._ends = this.side.ends;
   }
 
@@ -173,7 +186,7 @@ export class Connection {
    * a RangeError for a size that no message can have, ERR_CLOSED when the connection is closed, and the signal's reason.
    * A disconnect rejects nothing, as the session goes on after it.
    */
-  writable(sizeBytes: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  writable(sizeBytes: number, options: WaitOptions = {}): Promise<void> {
     if (this._ends.closed) return Promise.reject(this.side.closedError());
     return this.side.room.add(() => this._ends.producer.hasRoom(sizeBytes), options.signal);
   }
@@ -206,11 +219,14 @@ export class Connection {
    * Resolves once everything pushed and popped so far is safe as its durability words it: with 'process' at once, with
    * 'disk' when it is on the disk. (The write ends in another thread: the event loop must turn to hear of it, and no
    * poll is needed.) What writers have pushed is moved into the queue first; what finds no room there is not covered.
-   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`.
+   * Rejects with ERR_FILE when the disk fails, ERR_CLOSED after `close`, and the signal's reason: the write goes on then.
    */
-  async flush(): Promise<void> {
+  async flush(options: WaitOptions = {}): Promise<void> {
     this._throwIfClosed();
-    await this.side.flush();
+    checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
+    await untilAborted(this.side.flush(), signal);
   }
 
   /** Whether it keeps the process alive while `run` sleeps: it does, until `unref`. */
@@ -229,6 +245,16 @@ export class Connection {
   /** Messages popped since the session began. */
   get popped(): number {
     return this._ends.consumer.popped;
+  }
+
+  /**
+   * What has gone through this connection, how full its queues are, and how fast its peer answers. Costs the hot path
+   * nothing and this call some microseconds, more the more messages wait (up to 4096 are counted). May be called at any
+   * time, also after `close`: then it gives what it was. Never throws.
+   */
+  stats(): ConnectionStats {
+    const { localName, remoteName, transport, state, side } = this;
+    return Object.freeze({ localName, remoteName, transport, state, ...side.measure() });
   }
 
   /** Largest message that can be sent, in bytes. */
@@ -256,6 +282,21 @@ export class Connection {
     this.side.close(options.remove ?? false);
   }
 
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** As `flush` and then `close`, for `await using`. Harmless once it is closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this._ends.closed) return;
+    try {
+      await this.side.flush();
+    } finally {
+      this.close();
+    }
+  }
+
   /**
    * Gives the session up to begin it anew: for when both sides cannot go on with it (`onSequenceMismatch`). Closes the
    * connection, and its writers with what was not moved yet; the file of the session is kept under another name, which
@@ -268,7 +309,7 @@ export class Connection {
   }
 
   /**
-   * One round for an end of a RingChannel, which no client or server polls: moves what writers have pushed into the queue,
+   * One round for an end of a RingChannel, which no client or server polls (`RingChannel.run` does it): moves what writers have pushed into the queue,
    * hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect` when the other end was closed or its
    * thread has ended (another thread may open it again).
    */

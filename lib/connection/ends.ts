@@ -12,6 +12,7 @@ import type { OpenSegment } from '../store/openSegment.js';
 import { Pursuit } from '../store/pursuit.js';
 import { Rouser } from '../wire/rouser.js';
 import type { WireLink } from '../wire/wireLink.js';
+import { NO_TALLY, type Tally } from './tally.js';
 
 /** How long a call that has published or popped waits at most while the session is moved to a fresh file. */
 const MOVING_MS = 100;
@@ -43,9 +44,16 @@ export class Ends {
   readonly #pursuit: Pursuit;
   readonly #shut: () => void;
   #rouser: Rouser;
+  /** What was counted by others before: in another thread, and by the ends in files that the session has left. */
+  #before: Tally;
+  readonly #pushedBefore: number;
+  readonly #poppedBefore: number;
 
-  /** `shut` ends the side, before a call of the user throws that the session is another process's. */
-  constructor(open: OpenSegment, shut: () => void) {
+  /**
+   * `shut` ends the side, before a call of the user throws that the session is another process's. `before` is what was
+   * counted of the same connection in another thread.
+   */
+  constructor(open: OpenSegment, shut: () => void, before: Tally = NO_TALLY) {
     const { segment, role } = open;
     this.producer = new RingProducer(segment.outgoing(role));
     this.consumer = new RingConsumer(segment.incoming(role));
@@ -56,7 +64,27 @@ export class Ends {
     this.#shut = shut;
     this.#rouser = new Rouser(segment.parking[otherRole(role)]);
     this.consumer.onReclaimed = this.#reclaimed;
+    this.#before = before;
+    this.#pushedBefore = this.producer.pushed;
+    this.#poppedBefore = this.consumer.popped;
     segment.parking[role].leave();
+  }
+
+  /** What went through the queues, and how often the peer was rung for it. */
+  get tally(): Tally {
+    const { producer, consumer } = this;
+    const before = this.#before;
+    return {
+      ...before,
+      sentMessages: before.sentMessages + producer.pushed - this.#pushedBefore,
+      sentBytes: before.sentBytes + producer.publishedBytes,
+      fullAllocs: before.fullAllocs + producer.refusals,
+      fullPeriods: before.fullPeriods + producer.stalls,
+      highWaterBytes: Math.max(before.highWaterBytes, producer.highWater),
+      receivedMessages: before.receivedMessages + consumer.popped - this.#poppedBefore,
+      receivedBytes: before.receivedBytes + consumer.poppedBytes,
+      rings: before.rings + this.#rouser.rings,
+    };
   }
 
   /** Largest message that can be sent, in bytes. */
@@ -181,6 +209,27 @@ export class Ends {
   /** Space was handed back, for which the peer may sleep. */
   readonly #reclaimed = (): void => this.#rouser.reclaimed(this.consumer);
 
+  /** Others go on in the place of these ends. The consumer may have popped again what this one has counted. */
+  #replace(producer: RingProducer, consumer: RingConsumer): void {
+    const { producer: lastProducer, consumer: lastConsumer } = this;
+    const before = this.#before;
+    if (producer !== lastProducer) {
+      this.#before = {
+        ...this.#before,
+        sentBytes: before.sentBytes + lastProducer.publishedBytes,
+        fullAllocs: before.fullAllocs + lastProducer.refusals,
+        fullPeriods: before.fullPeriods + lastProducer.stalls,
+        highWaterBytes: Math.max(before.highWaterBytes, lastProducer.highWater),
+      };
+    }
+    if (consumer !== lastConsumer) {
+      const receivedBytes = before.receivedBytes + lastConsumer.poppedBytes - consumer.poppedBytes;
+      this.#before = { ...this.#before, receivedBytes };
+    }
+    this.producer = producer;
+    this.consumer = consumer;
+  }
+
   /**
    * After a message was published or popped: that must not be lost if this process dies at once, so the move is waited
    * for, if it takes no longer than a move of a usual queue.
@@ -196,11 +245,11 @@ export class Ends {
       return pursuit.search();
     } finally {
       this.open = pursuit.open;
-      this.producer = pursuit.producer;
-      this.consumer = pursuit.consumer;
+      this.#replace(pursuit.producer, pursuit.consumer);
       if (this.notices !== pursuit.notices) {
         this.notices = pursuit.notices;
         const { segment, role } = pursuit.open;
+        this.#before = { ...this.#before, rings: this.#before.rings + this.#rouser.rings };
         this.#rouser = new Rouser(segment.parking[otherRole(role)]);
         segment.parking[role].leave();
       }

@@ -2,6 +2,7 @@ import { TcpshmError } from '../errors.js';
 import type { Transport } from '../session/loginMessages.js';
 import type { OpenSegment, Place } from '../store/openSegment.js';
 import type { Link, LinkState } from '../wire/link.js';
+import type { Tally } from './tally.js';
 
 /** A connection on its way to another thread, as plain data: where its session is, and its link. */
 export interface Handover {
@@ -12,6 +13,8 @@ export interface Handover {
   readonly sessionId: string;
   readonly loginData: Uint8Array;
   readonly link: LinkState;
+  /** What was counted until now. */
+  readonly tally: Tally;
 }
 
 /** What is handed over: a side and its link, with what is wrong with it. */
@@ -21,17 +24,21 @@ export interface Leaving {
   readonly loginData: Uint8Array;
   readonly link: Link;
   readonly violation: TcpshmError | null;
+  readonly tally: Tally;
 }
 
 /** Gives up session and link. Throws ERR_OPTION when the session is kept in what no other thread can open, ERR_FILE. */
-export function handOver({ transport, open, loginData, link, violation }: Leaving, now: number): Handover {
+export function handOver(
+  { transport, open, loginData, link, violation, tally }: Leaving,
+  now: number,
+): Handover {
   const { client, server, sessionId } = open.segment.identity;
   const place = open.pass();
   if (place === null) {
     throw new TcpshmError('ERR_OPTION', `a session in ${open.where} cannot be handed to a thread`);
   }
   const state = violation === null ? link.handOver(now) : endedBy(violation);
-  return { transport, place, client, server, sessionId, loginData, link: state };
+  return { transport, place, client, server, sessionId, loginData, link: state, tally };
 }
 
 function endedBy({ code, message }: TcpshmError): LinkState {

@@ -1,7 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { count } from '../options.js';
 import type { RingProducer } from '../ring/producer.js';
-import { Waiter } from './waiter.js';
+import { refusedBy, Waiter } from './waiter.js';
 
 export interface Watermarks {
   /** Bytes in the queue (records with headers, padding, and what was popped but not handed back) that are too many. */
@@ -47,7 +47,8 @@ export class Room {
 
   /** Attempts something until there is room for it, after those who wait already. Rejects with what `attempt` throws. */
   add(attempt: () => boolean, signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const refused = refusedBy(signal);
+    if (refused !== null) return refused;
     if (!this.waiting && this.#left > 0) {
       this.#left--;
       try {

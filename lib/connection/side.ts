@@ -1,4 +1,7 @@
+import { Topic } from '../diagnostics/channels.js';
+import type { Closing } from '../diagnostics/events.js';
 import { TcpshmError } from '../errors.js';
+import { distance } from '../memory/wrap.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import type { LivenessOptions } from '../session/liveness.js';
@@ -9,7 +12,7 @@ import type { ReplicationState } from '../session/replication.js';
 import { isFresh, type SideState } from '../session/state.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import type { Conversation } from '../wire/conversation.js';
-import type { Link, LinkState } from '../wire/link.js';
+import type { Link, LinkState, LinkTraffic } from '../wire/link.js';
 import type { Wire } from '../wire/wire.js';
 import { resumeLink, WireLink } from '../wire/wireLink.js';
 import type { WriterHandle } from '../writer/handle.js';
@@ -17,9 +20,16 @@ import { type Outlet, type WriterOptions, Writers } from '../writer/writers.js';
 import { Copies } from './copies.js';
 import { Ends } from './ends.js';
 import { type Handover, handOver } from './handover.js';
+import { Measures } from './measures.js';
 import { Room } from './room.js';
+import type { ConnectionState } from './stats.js';
+import type { Tally } from './tally.js';
 
-export type ConnectionState = 'connected' | 'disconnected' | 'closed';
+const CONNECTED = new Topic('tcpshm:connected');
+const DISCONNECTED = new Topic('tcpshm:disconnected');
+const CLOSED = new Topic('tcpshm:closed');
+const RESET = new Topic('tcpshm:session-reset');
+const DELIVERED = new Topic('tcpshm:delivered');
 
 /** What a poll calls, of a connection as its user has it. */
 export interface SideHandlers<C> {
@@ -37,10 +47,13 @@ export interface Reader {
   visit(limit: number): boolean;
   /** The connection was closed. */
   closed(error: TcpshmError): void;
+  /** Its link has ended, after what had arrived was handed out; the session goes on with the next login. */
+  ended?(reason: DisconnectReason): void;
 }
 
 /** The connection, as its side needs it. */
 export interface SideUser extends Outlet {
+  readonly transport: Transport;
   front(): Message | null;
   close(options?: { readonly remove?: boolean }): void;
 }
@@ -72,19 +85,22 @@ export class Side<C extends SideUser> {
   #writers: Writers | null = null;
   /** Those who wait for room, once there was one. */
   #room: Room | null = null;
+  readonly measures: Measures;
 
-  /** With `replicated`, goes on where another thread was, whose link is to be resumed. */
+  /** With `replicated`, goes on where another thread was, whose link is to be resumed, and with `tally` counts on. */
   constructor(
     connection: C,
     open: OpenSegment,
     transport: Transport,
     onClosed: (connection: C) => void,
     replicated: ReplicationState | null,
+    tally: Tally,
   ) {
     this.#connection = connection;
     this.#transport = transport;
     this.#onClosed = onClosed;
-    this.ends = new Ends(open, () => this.#shut());
+    this.ends = new Ends(open, () => this.#shut(), tally);
+    this.measures = new Measures(this.ends);
     this.#copies = transport === 'tcp' ? new Copies(this.ends, replicated, () => this.onWritten?.()) : null;
   }
 
@@ -130,11 +146,18 @@ export class Side<C extends SideUser> {
     this.ends.violation = error;
   }
 
-  /** Shared memory: a link that tells of the peer. */
-  attach(link: Link, loginData: Uint8Array): void {
+  /** Shared memory: a link that tells of the peer. `moved` where it is that of a login in another thread. */
+  attach(link: Link, loginData: Uint8Array, moved = false): void {
     this.#keeps = true;
     this.#link = link;
     this.loginData = loginData;
+    const resumed = this.measures.attached(moved);
+    const connection = this.#connection;
+    if (link.traffic !== null) link.traffic.owner = connection;
+    if (CONNECTED.listened) {
+      const { role, segment } = this.ends.open;
+      CONNECTED.tell({ connection, role, sessionId: segment.identity.sessionId, resumed, moved });
+    }
   }
 
   /** A shared segment whose liveness is told over a wire. */
@@ -162,12 +185,12 @@ export class Side<C extends SideUser> {
     loginData: Uint8Array,
   ): void {
     if (state.replication === null) {
-      this.attach(resumeLink(wire, state, options, null, null), loginData);
+      this.attach(resumeLink(wire, state, options, null, null), loginData, true);
       return;
     }
     const copies = this.#copies as Copies;
     this.ends.pump = resumeLink(wire, state, options, copies.resume(state.replication), copies.outgoing);
-    this.attach(this.ends.pump, loginData);
+    this.attach(this.ends.pump, loginData, true);
   }
 
   /**
@@ -188,9 +211,10 @@ export class Side<C extends SideUser> {
       loginData: this.loginData,
       link,
       violation: ends.violation,
+      tally: this.tally,
     };
     let handover: Handover | null = null;
-    this.#end('keep', () => {
+    this.#end('keep', 'handed over', () => {
       try {
         handover = handOver(leaving, now);
       } finally {
@@ -220,6 +244,7 @@ export class Side<C extends SideUser> {
     if (flusher !== null && flusher.failure !== null) return false;
     if (ends.violation !== null) return false;
     if (link.ended === null) link.poll(now);
+    ends.producer.sample();
     return link.ended === null;
   }
 
@@ -231,19 +256,23 @@ export class Side<C extends SideUser> {
     const { ends } = this;
     const connection = this.#connection;
     ends.served = true;
+    let delivered = 0;
+    let from = 0;
     try {
-      for (let i = 0; i < limit; i++) {
+      for (; delivered < limit; delivered++) {
         // A fence is for `pollLink` to notice.
         if (isMoved(ends.notices) && !ends.follow()) return;
         const message = connection.front();
         if (message === null) return;
         const { position } = ends.consumer;
+        if (delivered === 0) from = position;
         onMessage(connection, message);
         if (ends.closed || ends.consumer.position === position) return;
         this.#moved = true;
       }
     } finally {
       ends.served = false;
+      if (delivered !== 0 && DELIVERED.listened) this.#traceDelivery(delivered, from);
     }
   }
 
@@ -269,10 +298,13 @@ export class Side<C extends SideUser> {
     }
     if (ends.closed || reader === null) return settled;
     ends.served = true;
+    const { popped, position } = ends.consumer;
     try {
       if (!reader.visit(limit)) return settled;
     } finally {
       ends.served = false;
+      const delivered = ends.consumer.popped - popped;
+      if (delivered > 0 && DELIVERED.listened) this.#traceDelivery(delivered, position);
     }
     this.#moved = true;
     return true;
@@ -308,7 +340,18 @@ export class Side<C extends SideUser> {
     if (this.reader === null && handlers.onMessage !== undefined) this.deliver(handlers.onMessage, limit);
     if (link === null || this.ends.closed) return;
     link.poll(0);
+    this.ends.producer.sample();
     if (link.ended !== null) handlers.onDisconnect?.(this.#connection, link.ended, link.error);
+  }
+
+  /** The other thread's end has gone, which the link has told: it may be opened again, so the link goes on. */
+  tellGone(handlers: SideHandlers<C>): void {
+    const link = this.#link;
+    if (link === null || link.ended === null) return;
+    const { ended, error } = link;
+    // It tells of the last change only.
+    link.poll(0);
+    handlers.onDisconnect?.(this.#connection, ended, error);
   }
 
   /**
@@ -346,21 +389,56 @@ export class Side<C extends SideUser> {
       this.#shut();
       left();
       const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated';
+      this.tellDisconnected(reason, fence);
       handlers.onDisconnect?.(this.#connection, reason, fence);
       return;
     }
     const { reason, error } = this.#whyEnded();
     this.#link?.close();
-    this.#link = null;
+    this.#leaveLink();
     this.ends.pump = null;
     ends.violation = null;
     left();
+    this.tellDisconnected(reason, error);
     try {
+      this.reader?.ended?.(reason);
+      if (ends.closed) return;
       handlers.onDisconnect?.(this.#connection, reason, error);
     } finally {
       // Between threads there is no wire whose end would tell the peer.
       if (violation !== null && this.#transport === 'inproc') this.#connection.close();
     }
+  }
+
+  /** That the connection has ended, as the handlers are told. */
+  tellDisconnected(reason: DisconnectReason, error: TcpshmError | null): void {
+    if (DISCONNECTED.listened) DISCONNECTED.tell({ connection: this.#connection, reason, error });
+  }
+
+  // Numbers.
+
+  /** What has gone through it. */
+  get tally(): Tally {
+    return this.measures.tally(this.#traffic);
+  }
+
+  /** All that is told of it but its name and state, also once it is closed. */
+  measure(): ReturnType<Measures['all']> {
+    return this.measures.all(this.#traffic);
+  }
+
+  get #traffic(): LinkTraffic | null {
+    return this.#link?.traffic ?? null;
+  }
+
+  #leaveLink(): void {
+    this.measures.left(this.#traffic);
+    this.#link = null;
+  }
+
+  #traceDelivery(messages: number, from: number): void {
+    const bytes = distance(from, this.ends.consumer.position);
+    DELIVERED.tell({ connection: this.#connection, messages, bytes });
   }
 
   // Sleep.
@@ -462,7 +540,7 @@ export class Side<C extends SideUser> {
     if (ends.closed) return;
     const there = ends.follow();
     if (there && !remove) this.#closeWriters();
-    this.#end(there ? 'close' : 'abandon', () => {
+    this.#end(there ? 'close' : 'abandon', remove ? 'removed' : 'closed', () => {
       if (remove) ends.open.remove();
       else ends.open.close();
     });
@@ -474,10 +552,11 @@ export class Side<C extends SideUser> {
     const there = ends.followOrThrow();
     const worthKeeping = !isFresh(this.readState());
     let aside: string | null = null;
-    this.#end(there ? 'close' : 'abandon', () => {
+    this.#end(there ? 'close' : 'abandon', 'reset', () => {
       if (worthKeeping) aside = ends.open.setAside();
       else ends.open.remove();
     });
+    if (RESET.listened) RESET.tell({ connection: this.#connection, aside });
     return aside;
   }
 
@@ -518,16 +597,17 @@ export class Side<C extends SideUser> {
 
   /** The end of a connection whose session is another process's, without a word to the peer. */
   #shut(): void {
-    this.#end('abandon', () => this.ends.open.close());
+    this.#end('abandon', 'taken over', () => this.ends.open.close());
   }
 
   /** Closes everything, the link and the session in the ways given. */
-  #end(linkGoes: 'close' | 'abandon' | 'keep', closeSession: () => void): void {
+  #end(linkGoes: 'close' | 'abandon' | 'keep', how: Closing, closeSession: () => void): void {
     if (this.ends.closed) return;
+    this.measures.closing(this.#traffic);
     this.ends.closed = true;
     if (linkGoes === 'close') this.#link?.close();
     else if (linkGoes === 'abandon') this.#link?.abandon();
-    this.#link = null;
+    this.#leaveLink();
     this.ends.pump = null;
     this.#writers?.close(false);
     this.#writers = null;
@@ -544,6 +624,7 @@ export class Side<C extends SideUser> {
       this.#room?.end(this.closedError());
       this.reader?.closed(this.closedError());
       this.#onClosed(this.#connection);
+      if (CLOSED.listened) CLOSED.tell({ connection: this.#connection, how });
     }
   }
 }

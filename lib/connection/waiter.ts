@@ -1,3 +1,31 @@
+import { abortSignal } from '../options.js';
+
+/** What a call gives that is not to wait at all: its signal has aborted already, or is none. Null if it may wait. */
+export function refusedBy(signal: AbortSignal | undefined): Promise<never> | null {
+  if (signal === undefined) return null;
+  try {
+    abortSignal(signal)?.throwIfAborted();
+    return null;
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/**
+ * The same promise, but that a signal ends the waiting for it. What it stands for goes on then, and whatever becomes of that
+ * is nobody's.
+ */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  const waiter = new Waiter<T>(signal, () => {});
+  if (signal.aborted) waiter.reject(signal.reason);
+  promise.then(
+    (value) => waiter.resolve(value),
+    (error: unknown) => waiter.reject(error),
+  );
+  return waiter.promise;
+}
+
 /** A promise for somebody who waits: settled once, by its signal if by nobody else before. */
 export class Waiter<T> {
   readonly promise: Promise<T>;

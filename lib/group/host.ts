@@ -1,4 +1,5 @@
 import type { Connection } from '../connection/connection.js';
+import { NO_TALLY, since, sumOf, type Tally } from '../connection/tally.js';
 import { TcpshmError } from '../errors.js';
 import type { Pollable } from '../poll/drive.js';
 import { PolledSet } from '../poll/polledSet.js';
@@ -8,6 +9,7 @@ import type { DisconnectReason } from '../session/disconnect.js';
 import { Renewal } from '../session/tenure.js';
 import type { GroupModule } from './module.js';
 import { type HostSettings, openParcel, type Parcel, parcelOf } from './parcel.js';
+import type { ThreadReport } from './stats.js';
 
 /** Who is told what becomes of the connections, by their numbers. */
 export interface HostListener {
@@ -22,6 +24,8 @@ export interface HostListener {
 interface Guest {
   readonly id: number;
   readonly connection: Connection;
+  /** What it had counted when it came. */
+  readonly before: Tally;
 }
 
 /** The connections of a group in the thread that they belong to, from when they are taken until they end or are passed on. */
@@ -42,6 +46,8 @@ export class GroupHost implements Pollable {
   readonly #polled: PolledSet;
   readonly service: Service;
   #closed = false;
+  /** Of connections that it had. */
+  #gone = NO_TALLY;
 
   constructor(group: number, handlers: GroupModule, settings: HostSettings, listener: HostListener) {
     this.#group = group;
@@ -66,11 +72,22 @@ export class GroupHost implements Pollable {
     return [...this.#guests.values()].map(({ connection }) => connection);
   }
 
+  /** What is told of this thread: of what its connections have counted elsewhere, nothing. */
+  get report(): ThreadReport {
+    let total = this.#gone;
+    for (const { connection, before } of this.#guests.values()) {
+      total = sumOf(total, since(before, connection.side.tally));
+    }
+    const { sleeps, wakeups } = this.waker;
+    return { connections: this.#guests.size, sleeps, wakeups, total };
+  }
+
   /** Goes on with a connection of another thread. */
   take(id: number, parcel: Parcel): void {
     let guest: Guest;
     try {
-      guest = { id, connection: openParcel(parcel, this.#settings, (removed) => this.#forget(id, removed)) };
+      const connection = openParcel(parcel, this.#settings, (removed) => this.#forget(id, removed));
+      guest = { id, connection, before: connection.side.tally };
     } catch (error) {
       this.#listener.left(id, false, this.#named('a connection could not be taken', error));
       return;
@@ -137,7 +154,9 @@ export class GroupHost implements Pollable {
   }
 
   #remove(guest: Guest): void {
-    this.#guests.delete(guest.id);
+    if (this.#guests.delete(guest.id)) {
+      this.#gone = sumOf(this.#gone, since(guest.before, guest.connection.side.tally));
+    }
     this.#byConnection.delete(guest.connection);
     this.#polled.remove(guest.connection);
     this.#passing.delete(guest);
@@ -206,6 +225,7 @@ export class GroupHost implements Pollable {
   }
 
   #tell(guest: Guest, reason: DisconnectReason, error: TcpshmError | null): void {
+    guest.connection.side.tellDisconnected(reason, error);
     try {
       this.#handlers.onDisconnect?.(guest.connection, reason, error);
     } catch (thrown) {

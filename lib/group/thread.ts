@@ -6,6 +6,7 @@ import { revivedError } from '../thread/plainError.js';
 import { SoloThread } from '../thread/soloThread.js';
 import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
+import { afterEnd, combined, type GroupThreadStats, loadReport, newReportMemory } from './stats.js';
 import type { GroupWork } from './threadMain.js';
 
 const MAIN = fileURLToPath(new URL('./threadMain.js', import.meta.url));
@@ -33,6 +34,8 @@ export interface ThreadSettings {
 }
 
 export interface ThreadListener {
+  /** The thread is up. */
+  started(): void;
   heard(message: FromGroup): void;
   /** The thread has ended by itself: all that it had open is free, and what it has said was heard. It is replaced. */
   ended(error: TcpshmError): void;
@@ -60,6 +63,10 @@ export class GroupThread {
   #abort = new AbortController();
   /** Threads in a row that have not lived long. */
   #shortLives = 0;
+  #starts = 0;
+  /** What those before have told of themselves, and where this one does. */
+  #before = loadReport(null);
+  #report: Float64Array | null = null;
   /** When the next one is started, by the clock of `poll`; NaN until that was seen. */
   #dueAt = Number.NaN;
 
@@ -77,6 +84,11 @@ export class GroupThread {
   /** Whether it can be given connections. */
   get up(): boolean {
     return this.#upSince !== null && !this.#stopping;
+  }
+
+  get stats(): GroupThreadStats {
+    const report = combined(this.#before, loadReport(this.#report));
+    return Object.freeze({ group: this.#settings.group, up: this.up, starts: this.#starts, ...report });
   }
 
   /** Starts it. Rejects with ERR_WORKER and the cause when it ends before it is up. From then on it is replaced. */
@@ -144,7 +156,9 @@ export class GroupThread {
     try {
       if (!this.#solo.loaded) await this.#solo.load();
       if (this.#stopping) return new Error('it was stopped');
-      const work: GroupWork = { group, port: port2, module, cpus, settings };
+      const report = newReportMemory();
+      this.#report = report;
+      const work: GroupWork = { group, port: port2, module, cpus, settings, report };
       this.#line = line;
       const begun = this.#solo.begin(work, [port2], this.#abort.signal);
       const task = begun.task.then(
@@ -161,6 +175,8 @@ export class GroupThread {
     } catch (error) {
       return error;
     } finally {
+      this.#before = afterEnd(this.#before, loadReport(this.#report));
+      this.#report = null;
       this.#line = null;
       line.close();
       port2.close();
@@ -174,6 +190,8 @@ export class GroupThread {
     }
     if (message.kind === 'started') {
       this.#upSince = performance.now();
+      this.#starts++;
+      this.#listener.started();
       this.#start?.resolve();
       this.#start = null;
       return;

@@ -3,11 +3,13 @@ import type { MessagePort } from 'node:worker_threads';
 import { TcpshmError } from '../errors.js';
 import { native } from '../memory/native.js';
 import { drive, type Pollable } from '../poll/drive.js';
+import { Renewal } from '../session/tenure.js';
 import { plainError } from '../thread/plainError.js';
 import { GroupHost, type HostListener } from './host.js';
 import { type GroupModule, loadModule } from './module.js';
 import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
+import { storeReport } from './stats.js';
 
 /** The task. */
 export interface GroupWork {
@@ -18,6 +20,8 @@ export interface GroupWork {
   /** Null to run on any. */
   readonly cpus: readonly number[] | null;
   readonly settings: HostSettings;
+  /** Where it tells of itself. */
+  readonly report: Float64Array;
 }
 
 type GroupLine = Line<FromGroup, ToGroup>;
@@ -36,8 +40,9 @@ export async function runGroup(work: GroupWork): Promise<void> {
     host = new GroupHost(work.group, module, work.settings, teller(line));
     host.waker.prepare();
     line.post({ kind: 'started' });
-    await drive(polled(host, line), { signal: stop.signal });
+    await drive(polled(host, line, work), { signal: stop.signal });
     host.close();
+    storeReport(work.report, host.report);
     await end(work.group, module, line);
   } catch (error) {
     if (host !== null) throw error;
@@ -82,8 +87,9 @@ function teller(line: GroupLine): HostListener {
   };
 }
 
-/** With the line, which is heard also where the event loop does not turn. */
-function polled(host: GroupHost, line: GroupLine): Pollable {
+/** With the line, which is heard also where the event loop does not turn; and tells of itself now and then. */
+function polled(host: GroupHost, line: GroupLine, { settings, report }: GroupWork): Pollable {
+  const reports = new Renewal(settings.heartbeatIntervalMs);
   return {
     waker: host.waker,
     alive: true,
@@ -96,6 +102,7 @@ function polled(host: GroupHost, line: GroupLine): Pollable {
     pollControl(now) {
       line.poll();
       host.pollControl(now);
+      if (reports.due(now)) storeReport(report, host.report);
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.js';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
-import type { Inquiry } from '../login/serverLogin.js';
+import type { Inquiry } from '../login/loginHost.js';
 import type { Transport } from '../session/loginMessages.js';
 import { forsakeShared } from '../store/shared.js';
 import { revivedOwn } from '../thread/plainError.js';
@@ -8,7 +9,11 @@ import { discard, type HostSettings, type Parcel, parcelOf } from './parcel.js';
 import type { FromGroup } from './protocol.js';
 import { type Entry, type GroupMember, Journey, Roster } from './roster.js';
 import type { GroupThreadSettings } from './settings.js';
+import type { GroupThreadStats } from './stats.js';
 import { GroupThread } from './thread.js';
+
+const STARTED = new Topic('tcpshm:group-started');
+const DIED = new Topic('tcpshm:group-died');
 
 /** Who is told what the threads tell. */
 export interface GroupThreadsListener {
@@ -47,7 +52,12 @@ export class GroupThreads {
   /** Whether all were started, so that those that end are replaced. */
   #running = false;
 
-  constructor(settings: GroupThreadSettings, host: HostSettings, listener: GroupThreadsListener) {
+  constructor(
+    server: string,
+    settings: GroupThreadSettings,
+    host: HostSettings,
+    listener: GroupThreadsListener,
+  ) {
     const { module, cpus, resourceLimits } = settings;
     this.#listener = listener;
     this.#threads = cpus.map(
@@ -55,17 +65,26 @@ export class GroupThreads {
         new GroupThread(
           { group, module, cpus: list, resourceLimits, host },
           {
+            started: () => {
+              if (STARTED.listened) STARTED.tell({ server, group });
+            },
             heard: (message) => {
               this.#hear(message);
               listener.stirred();
             },
             ended: (error) => {
+              if (DIED.listened) DIED.tell({ server, group, error });
               this.#ended(group, error);
               listener.stirred();
             },
           },
         ),
     );
+  }
+
+  /** As they have told last. */
+  get stats(): readonly GroupThreadStats[] {
+    return this.#threads.map((thread) => thread.stats);
   }
 
   /** Starts all, once. Rejects with ERR_WORKER when one cannot be started: then none is, and the next call tries again. */

@@ -1,16 +1,21 @@
+import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { reconcile } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
 import type { LivenessOptions } from '../session/liveness.js';
 import {
+  decodeChallenge,
   decodeReject,
   decodeWelcome,
   encodeAttach,
+  encodeClaim,
   encodeHello,
   type Hello,
+  NONCE_BYTES,
   type Welcome,
 } from '../session/loginMessages.js';
+import { Seal } from '../session/seal.js';
 import { FRESH_STATE, isFresh, type SequenceNumbers, type SideState } from '../session/state.js';
 import { openSegmentFile } from '../store/files.js';
 import { isMemoryMissing } from '../store/mapping.js';
@@ -20,6 +25,7 @@ import { Conversation } from '../wire/conversation.js';
 import { PresenceLink } from '../wire/presenceLink.js';
 import { sharedMemoryOf } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
+import type { SharedKey } from './keys.js';
 
 /** What a login needs of its client. */
 export interface LoginGuest {
@@ -39,6 +45,11 @@ export interface LoginGuest {
 export class ClientLogin {
   readonly #talk: Conversation;
   readonly #guest: LoginGuest;
+  readonly #key: SharedKey | null;
+  /** Where the login is sealed: from the claim on. */
+  #seal: Seal | null = null;
+  /** Whether the server has answered the claim: from then on all has seals. */
+  #challenged = false;
   #hello: Hello;
   #connection: Connection | null = null;
   #welcome: Welcome | null = null;
@@ -47,8 +58,10 @@ export class ClientLogin {
   #done = false;
   #greeted = false;
 
-  constructor(wire: Wire, hello: Hello, guest: LoginGuest) {
+  /** With `key`, the server must have it too. */
+  constructor(wire: Wire, hello: Hello, guest: LoginGuest, key: SharedKey | null = null) {
     this.#hello = hello;
+    this.#key = key;
     this.#guest = guest;
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
   }
@@ -58,7 +71,8 @@ export class ClientLogin {
     try {
       if (!this.#greeted) {
         this.#greeted = true;
-        this.#talk.say(FrameKind.hello, encodeHello(this.#hello));
+        if (this.#key === null) this.#speak(FrameKind.hello, encodeHello(this.#hello));
+        else this.#claim(this.#key);
       }
       if (!this.#talk.poll() && !this.#done) {
         throw new TcpshmError('ERR_CONNECT', 'the server hung up during the login, without a reason');
@@ -80,13 +94,43 @@ export class ClientLogin {
   #handle(kind: FrameKind, payload: Uint8Array): void {
     if (kind === FrameKind.reject) {
       const { code, reason } = decodeReject(payload);
-      // Now it is sure that the server has not taken up what this side has begun.
-      if (this.#begun) this.#connection?.close({ remove: true });
+      // Now it is sure that the server has not taken up what this side has begun, if it was the server who said so.
+      if (this.#begun && this.#seal === null) this.#connection?.close({ remove: true });
       throw new TcpshmError(code, `the server refused the login: ${reason}`);
     }
-    if (kind === FrameKind.welcome && this.#welcome === null) this.#onWelcome(decodeWelcome(payload));
+    if (this.#seal !== null && !this.#challenged) {
+      this.#onChallenge(this.#seal, kind, payload);
+      return;
+    }
+    const message = this.#seal?.open(kind, payload) ?? payload;
+    if (kind === FrameKind.welcome && this.#welcome === null) this.#onWelcome(decodeWelcome(message));
     else if (kind === FrameKind.attached && this.#welcome !== null) this.#onAttached(this.#welcome);
     else throw new TcpshmError('ERR_PROTOCOL', `expected the reply to a login, got a frame of kind ${kind}`);
+  }
+
+  /** Sends a message, with a seal where the login has them. */
+  #speak(kind: FrameKind, message: Uint8Array): void {
+    this.#talk.say(kind, this.#seal?.seal(kind, message) ?? message);
+  }
+
+  #claim({ id: keyId, secret }: SharedKey): void {
+    const claim = encodeClaim({ keyId, nonce: randomBytes(NONCE_BYTES) });
+    this.#seal = new Seal(secret, 'client', this.#talk.wire.binding?.() ?? new Uint8Array(0));
+    this.#seal.note('client', FrameKind.claim, claim);
+    this.#talk.say(FrameKind.claim, claim);
+  }
+
+  #onChallenge(seal: Seal, kind: FrameKind, payload: Uint8Array): void {
+    if (kind !== FrameKind.challenge) {
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        `expected the server to ask for a proof of the key, got a frame of kind ${kind}`,
+      );
+    }
+    decodeChallenge(payload);
+    seal.note('server', FrameKind.challenge, payload);
+    this.#challenged = true;
+    this.#speak(FrameKind.hello, encodeHello(this.#hello));
   }
 
   #onWelcome(welcome: Welcome): void {
@@ -124,7 +168,7 @@ export class ClientLogin {
       this.#welcome = null;
       this.#say('cannot share memory', welcome, FRESH_STATE);
       this.#hello = { ...this.#hello, transport: 'tcp' };
-      this.#talk.say(FrameKind.hello, encodeHello(this.#hello));
+      this.#speak(FrameKind.hello, encodeHello(this.#hello));
       return;
     }
     this.#say('attached', welcome, this.#connection.side.readState());
@@ -174,7 +218,7 @@ export class ClientLogin {
 
   #say(outcome: 'attached' | 'mismatch' | 'cannot share memory', welcome: Welcome, state: SideState): void {
     const { sessionId } = welcome;
-    this.#talk.say(FrameKind.attach, encodeAttach({ outcome, sessionId, state }));
+    this.#speak(FrameKind.attach, encodeAttach({ outcome, sessionId, state }));
   }
 
   #onAttached(welcome: Welcome): void {

@@ -1,31 +1,58 @@
 import { TcpshmError } from '../errors.js';
-import type { Listener } from '../wire/wire.js';
-import { type LoginHost, type Seat, ServerLogin } from './serverLogin.js';
+import type { Guard, Listener, Wire } from '../wire/wire.js';
+import { Gate, type GateLimits, originOf } from './gate.js';
+import type { Door, LoginHost, Seat } from './loginHost.js';
+import { ServerLogin } from './serverLogin.js';
 
 /** How long a listener is left alone after it could not accept. */
 const ACCEPT_RETRY_MS = 100;
 
 /** Limits of logins that are under way. */
-export interface ReceptionLimits {
+export interface ReceptionLimits extends GateLimits {
   readonly maxPendingLogins: number;
   readonly loginTimeoutMs: number;
+}
+
+interface Entrance {
+  readonly listener: Listener;
+  readonly door: Door;
+  retryAt: number;
+}
+
+interface Pending {
+  since: number | null;
+  /** Where it comes from; null where it is not known. */
+  readonly origin: string | null;
 }
 
 /** Where clients come in: accepts them, and bounds how many may take how long to log in. */
 export class Reception {
   readonly #host: LoginHost;
   readonly #limits: ReceptionLimits;
-  readonly #listeners: { readonly listener: Listener; retryAt: number }[] = [];
+  readonly #listeners: Entrance[] = [];
   /** Since when each has been silent, by the caller's clock; unknown until the poll after it spoke. */
-  readonly #logins = new Map<ServerLogin, { since: number | null }>();
+  readonly #logins = new Map<ServerLogin, Pending>();
+
+  readonly #gate: Gate;
+  readonly #guard: Guard = {
+    admits: (address) => this.#gate.admits(originOf(address), this.#now),
+    failed: (address, error) => {
+      this.#host.failed(error);
+      this.#blame(originOf(address));
+    },
+  };
+  #now = 0;
 
   constructor(host: LoginHost, limits: ReceptionLimits) {
     this.#host = host;
     this.#limits = limits;
+    this.#gate = new Gate(limits);
   }
 
-  add(listener: Listener): void {
-    this.#listeners.push({ listener, retryAt: Number.NEGATIVE_INFINITY });
+  /** `door` is what a client must do that comes there. */
+  add(listener: Listener, door: Door): void {
+    if (listener.guard !== undefined) listener.guard = this.#guard;
+    this.#listeners.push({ listener, door, retryAt: Number.NEGATIVE_INFINITY });
   }
 
   /** How long until a connection is accepted again, where one could not be. */
@@ -36,6 +63,11 @@ export class Reception {
   /** Whether logins are under way. */
   get busy(): boolean {
     return this.#logins.size > 0;
+  }
+
+  /** How many. */
+  get pending(): number {
+    return this.#logins.size;
   }
 
   /** The places of clients who have not attached yet. */
@@ -53,6 +85,7 @@ export class Reception {
    * step, and says whether to go on.
    */
   poll(now: number, each: () => boolean): void {
+    this.#now = now;
     for (const entry of this.#listeners) {
       if (now >= entry.retryAt) this.#accept(entry, now);
       if (!each()) return;
@@ -71,10 +104,18 @@ export class Reception {
   }
 
   /** A connection that cannot be accepted, for want of descriptors say, is tried again later. */
-  #accept(entry: { readonly listener: Listener; retryAt: number }, now: number): void {
+  #accept(entry: Entrance, now: number): void {
     try {
-      for (let wire = entry.listener.accept(); wire !== null; wire = entry.listener.accept()) {
-        this.#begin(new ServerLogin(wire, this.#host));
+      for (;;) {
+        const waitMs = this.#gate.waitMs(now);
+        if (waitMs > 0) {
+          entry.retryAt = now + waitMs;
+          return;
+        }
+        const wire = entry.listener.accept();
+        if (wire === null) return;
+        this.#gate.begun(now);
+        this.#greet(wire, entry.door);
       }
     } catch (cause) {
       entry.retryAt = now + ACCEPT_RETRY_MS;
@@ -83,17 +124,27 @@ export class Reception {
     }
   }
 
+  #greet(wire: Wire, door: Door): void {
+    const origin = originOf(addressOf(wire));
+    const login = new ServerLogin(wire, this.#host, door);
+    if (this.#gate.admits(origin, this.#now)) this.#begin(login, origin);
+    else {
+      // It passes: an honest client that shares the address with an offender tries again.
+      login.turnAway({ code: 'ERR_CONNECT', reason: 'too many logins from this address have failed' });
+    }
+  }
+
   /** Lets a login speak at once, so that it is known whom to drop when too many are pending: one that is silent. */
-  #begin(login: ServerLogin): void {
-    this.#logins.set(login, { since: null });
-    if (!login.poll()) this.#logins.delete(login);
+  #begin(login: ServerLogin, origin: string | null): void {
+    this.#logins.set(login, { since: null, origin });
+    if (!login.poll()) this.#end(login);
     else if (this.#logins.size > this.#limits.maxPendingLogins) this.#dropOldest();
   }
 
   #serve(login: ServerLogin, now: number): void {
     const { offer } = login;
     if (!login.poll()) {
-      this.#logins.delete(login);
+      this.#end(login);
       return;
     }
     const entry = this.#logins.get(login);
@@ -102,21 +153,53 @@ export class Reception {
     if (login.offer !== offer) entry.since = null;
     else entry.since ??= now;
     if (entry.since === null || now - entry.since < this.#limits.loginTimeoutMs) return;
+    const { origin } = entry;
+    const silent = login.seat === null;
     this.#drop(login, `a login was not complete after ${this.#limits.loginTimeoutMs} ms`);
+    if (silent) this.#blame(origin);
   }
 
   /**
    * Makes room for the one that has just come, and may not have had the time to say anything: drops the oldest of the
-   * others that is silent, or of those that were offered a session and do not answer.
+   * others that is silent, or of those that were offered a session and do not answer; of those, one from where the most
+   * come.
    */
   #dropOldest(): void {
-    const others = [...this.#logins.keys()].slice(0, -1);
-    const oldest = others.find(({ seat }) => seat === null) ?? (others[0] as ServerLogin);
+    const all = [...this.#logins].slice(0, -1);
+    const silent = all.filter(([{ seat }]) => seat === null);
+    const others = silent.length > 0 ? silent : all;
+    const counts = new Map<string | null, number>();
+    for (const [, { origin }] of others) counts.set(origin, (counts.get(origin) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    const [oldest] = others.find(([, { origin }]) => counts.get(origin) === most) as [ServerLogin, Pending];
     this.#drop(oldest, `more than ${this.#limits.maxPendingLogins} logins are pending: the oldest goes`);
+  }
+
+  #end(login: ServerLogin): void {
+    const pending = this.#logins.get(login);
+    this.#logins.delete(login);
+    if (pending !== undefined && login.offence) this.#blame(pending.origin);
+  }
+
+  /** A login from there has failed for what an honest client does not do. */
+  #blame(origin: string | null): void {
+    if (!this.#gate.failed(origin, this.#now)) return;
+    const { maxFailedLogins, failedLoginWindowMs } = this.#limits;
+    const reason = `${maxFailedLogins} logins from ${origin} have failed: it is refused for up to ${failedLoginWindowMs} ms`;
+    this.#host.failed(new TcpshmError('ERR_LOGIN_REJECTED', reason));
   }
 
   #drop(login: ServerLogin, reason: string): void {
     this.#logins.delete(login);
     login.fail(new TcpshmError('ERR_LOGIN_TIMEOUT', reason));
+  }
+}
+
+/** Empty for one that has gone before anybody looked. */
+function addressOf(wire: Wire): string {
+  try {
+    return wire.remoteAddress();
+  } catch {
+    return '';
   }
 }

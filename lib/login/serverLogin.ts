@@ -1,96 +1,73 @@
+import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
-import { TcpshmError } from '../errors.js';
-import { type Agreement, agree, type ServerTerms } from '../session/agreement.js';
+import { Topic } from '../diagnostics/channels.js';
+import { type ErrorCode, TcpshmError } from '../errors.js';
+import { type Agreement, agree } from '../session/agreement.js';
 import { FrameKind } from '../session/frame.js';
 import {
   type Attach,
   decodeAttach,
+  decodeClaim,
   decodeHello,
+  encodeChallenge,
   encodeReject,
   encodeWelcome,
   type Hello,
+  NONCE_BYTES,
   type Reject,
-  type Transport,
 } from '../session/loginMessages.js';
-import { canBothBeTrue, type SequenceNumbers } from '../session/state.js';
+import { Seal } from '../session/seal.js';
+import { canBothBeTrue } from '../session/state.js';
 import { isMemoryMissing } from '../store/mapping.js';
 import { peerPresence } from '../store/shared.js';
+import { shownAddress } from '../wire/address.js';
 import { Conversation } from '../wire/conversation.js';
 import { PresenceLink } from '../wire/presenceLink.js';
 import { ThreadWire } from '../wire/threadWire.js';
 import type { Wire } from '../wire/wire.js';
+import type { Door, Inquiry, LoginHost, Offer, Seat } from './loginHost.js';
 
-/** What a client says of itself, for `acceptLogin` to decide on. */
-export interface Login {
-  /** The client's name. */
-  readonly name: string;
-  readonly transport: Transport;
-  /** Where it comes from: '127.0.0.1:80', a path, or a thread. */
-  readonly address: string;
-  /** Its user data. */
-  readonly data: Uint8Array;
-}
+const REFUSED = new Topic('tcpshm:login-refused');
 
-/** The decision: the group that polls the connection and user data for the client, or why not. */
-export type LoginDecision =
-  | { readonly group: number; readonly reply?: Uint8Array }
-  | { readonly reject: string };
-
-/** What a login needs of its server. */
-export interface LoginHost {
-  readonly terms: Omit<ServerTerms, 'overThreads'>;
-  /** Asks the user, and checks the limits. Throws ERR_OPTION when his answer is not usable. */
-  decide(login: Login): { readonly group: number; readonly reply: Uint8Array } | Reject;
-  /** What must be known before the client can have a session; null where nothing must. */
-  inquire(client: string, group: number): Inquiry | null;
-  /** The client's session, found or begun. Throws ERR_ALREADY_CONNECTED while it is live, and what opening throws. */
-  session(client: string, agreement: Agreement): Connection;
-  /** The memory of a session between threads. */
-  memoryOf(client: string): SharedArrayBuffer;
-  /** The login is complete and its link is attached. */
-  admit(connection: Connection, group: number): void;
-  /** The positions of both sides cannot both be true. */
-  mismatch(connection: Connection, numbers: SequenceNumbers): void;
-  /** The login failed for this error. */
-  failed(error: TcpshmError): void;
-}
-
-/** A question to another thread: whether a client is still connected there. */
-export interface Inquiry {
-  readonly settled: boolean;
-}
-
-/** What was decided about a client, which has that place unless its login fails. */
-export interface Seat {
-  readonly hello: Hello;
-  readonly agreement: Agreement;
-  readonly group: number;
-  readonly reply: Uint8Array;
-}
-
-/** A session that was offered to the client, until it says whether it attached. */
-export interface Offer {
-  readonly hello: Hello;
-  readonly connection: Connection;
-  readonly group: number;
-}
+/** What no honest client runs into, or not often. */
+const OFFENCES: readonly ErrorCode[] = [
+  'ERR_AUTHENTICATION',
+  'ERR_PROTOCOL',
+  'ERR_PROTOCOL_VERSION',
+  'ERR_TLS',
+];
 
 /** The server's side of one login: from the first byte of a client to its attached connection. */
 export class ServerLogin {
   readonly #host: LoginHost;
+  readonly #door: Door;
   readonly #wire: Wire;
+  /** Where the login is sealed: from the challenge on. */
+  #seal: Seal | null = null;
+  #keyId: string | null = null;
   readonly #talk: Conversation;
   #seat: Seat | null = null;
   #inquiry: Inquiry | null = null;
   #offer: Offer | null = null;
   /** The connection of a login that is complete. */
   #attached: Connection | null = null;
+  /** Whether the client cannot share memory, although it wanted to. */
+  #unshared = false;
   #over = false;
+  /** The client, once it has said its name. */
+  #client: string | null = null;
+  #offence = false;
 
-  constructor(wire: Wire, host: LoginHost) {
+  constructor(wire: Wire, host: LoginHost, door: Door) {
     this.#host = host;
+    this.#door = door;
     this.#wire = wire;
     this.#talk = new Conversation(wire, (kind, payload) => this.#handle(kind, payload));
+  }
+
+  /** Whether it has ended for what an honest client does not do. */
+  get offence(): boolean {
+    return this.#offence;
   }
 
   /** What was decided about the client, until it is over. */
@@ -120,8 +97,20 @@ export class ServerLogin {
   /** Ends it for an error, which both sides are told. */
   fail(error: TcpshmError): void {
     if (this.#over) return;
-    this.#refuse({ code: error.code, reason: error.message });
-    this.#host.failed(error);
+    const { code, message } = error;
+    this.#offence = OFFENCES.includes(code);
+    // Who tries keys: the operator is told where from.
+    const told =
+      code === 'ERR_AUTHENTICATION'
+        ? new TcpshmError(code, `login from ${shownAddress(this.#wire)}: ${message}`)
+        : error;
+    this.#refuse({ code, reason: message });
+    this.#host.failed(told);
+  }
+
+  /** Ends it before it has begun. */
+  turnAway(reject: Reject): void {
+    if (!this.#over) this.#refuse(reject);
   }
 
   /** Ends it because the server does. */
@@ -130,15 +119,47 @@ export class ServerLogin {
   }
 
   #handle(kind: FrameKind, payload: Uint8Array): void {
-    if (kind === FrameKind.hello && this.#seat === null) this.#onHello(decodeHello(payload));
+    if (this.#seal === null && this.#talksOfKeys(kind, payload)) return;
+    const message = this.#seal?.open(kind, payload) ?? payload;
+    if (kind === FrameKind.hello && this.#seat === null) this.#onHello(decodeHello(message));
     else if (kind === FrameKind.attach && this.#offer !== null)
-      this.#onAttach(decodeAttach(payload), this.#offer);
+      this.#onAttach(decodeAttach(message), this.#offer);
     else {
       throw new TcpshmError('ERR_PROTOCOL', `expected ${this.#expected}, got a frame of kind ${kind}`);
     }
   }
 
+  /** Sends a message, with a seal where the login has them. */
+  #speak(kind: FrameKind, message: Uint8Array): void {
+    this.#talk.say(kind, this.#seal?.seal(kind, message) ?? message);
+  }
+
+  /** False for a message of a login that needs no key. */
+  #talksOfKeys(kind: FrameKind, payload: Uint8Array): boolean {
+    const { keys } = this.#door;
+    if (keys === null) {
+      if (kind !== FrameKind.claim) return false;
+      throw new TcpshmError('ERR_AUTHENTICATION', 'the client has a key, and this address has none');
+    }
+    if (kind !== FrameKind.claim) {
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        'this address wants the proof of a key, and the client has none',
+      );
+    }
+    const { keyId } = decodeClaim(payload);
+    const seal = new Seal(keys(keyId), 'server', this.#wire.binding?.() ?? new Uint8Array(0));
+    const challenge = encodeChallenge({ nonce: randomBytes(NONCE_BYTES) });
+    seal.note('client', kind, payload);
+    seal.note('server', FrameKind.challenge, challenge);
+    this.#talk.say(FrameKind.challenge, challenge);
+    this.#seal = seal;
+    this.#keyId = keyId;
+    return true;
+  }
+
   #onHello(hello: Hello): void {
+    this.#client = hello.client;
     const agreement = agree(hello, { ...this.#host.terms, overThreads: this.#wire instanceof ThreadWire });
     if ('code' in agreement) {
       this.#refuse(agreement);
@@ -148,10 +169,14 @@ export class ServerLogin {
       name: hello.client,
       transport: agreement.transport,
       address: this.#wire.remoteAddress(),
+      tls: this.#wire.tlsPeer?.() ?? null,
+      process: this.#wire.peerCredentials?.() ?? null,
+      keyId: this.#keyId,
       data: hello.login,
     });
     if (this.#over) return;
     if ('code' in decision) {
+      this.#offence = decision.blameless !== true;
       this.#refuse(decision);
       return;
     }
@@ -174,7 +199,7 @@ export class ServerLogin {
     const { segment, where } = connection.side.ends.open;
     this.#offer = { hello, connection, group };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
-    this.#talk.say(
+    this.#speak(
       FrameKind.welcome,
       encodeWelcome({
         server: this.#host.terms.name,
@@ -202,6 +227,14 @@ export class ServerLogin {
   #onAttach(attach: Attach, offer: Offer): void {
     const { connection, hello } = offer;
     if (attach.outcome === 'cannot share memory') {
+      // Once: each time a session is begun for it.
+      if (hello.transport !== 'auto' || this.#unshared) {
+        throw new TcpshmError(
+          'ERR_PROTOCOL',
+          'the client was offered memory as it wanted, and cannot share it',
+        );
+      }
+      this.#unshared = true;
       this.#offer = null;
       this.#seat = null;
       connection.side.abandonLogin();
@@ -224,7 +257,7 @@ export class ServerLogin {
       this.#host.mismatch(connection, numbers);
       return;
     }
-    this.#talk.say(FrameKind.attached, new Uint8Array(0));
+    this.#speak(FrameKind.attached, new Uint8Array(0));
     if (!this.#talk.flushed) {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
@@ -246,6 +279,11 @@ export class ServerLogin {
   }
 
   #refuse(reject: Reject): void {
+    this.#host.refused();
+    if (REFUSED.listened) {
+      const { name: server } = this.#host.terms;
+      REFUSED.tell({ server, client: this.#client, address: this.#wire.remoteAddress(), ...reject });
+    }
     try {
       this.#talk.say(FrameKind.reject, encodeReject(reject));
     } catch {

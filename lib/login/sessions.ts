@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
 import { nativeOrNull } from '../memory/native.js';
 import { defaultSharedDirectory, type PeerSettings } from '../options.js';
@@ -11,6 +12,8 @@ import { createSegmentFile, openSegmentFile } from '../store/files.js';
 import { ensureFolder, ensureSharedFolder, removeIfEmpty } from '../store/folders.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import { createPrivate, createShared, openShared } from '../store/shared.js';
+
+const BEGUN = new Topic('tcpshm:session-begun');
 
 /** Where a peer's sessions are kept: finds, begins and removes them. */
 export class Sessions {
@@ -50,6 +53,20 @@ export class Sessions {
     server: string,
     capacities: Capacities,
     sessionId = newId(),
+  ): OpenSegment {
+    const open = this.#begin(transport, client, server, capacities, sessionId);
+    if (BEGUN.listened) {
+      BEGUN.tell({ client, server, transport, role: this.#role, sessionId, where: open.where });
+    }
+    return open;
+  }
+
+  #begin(
+    transport: Transport,
+    client: string,
+    server: string,
+    capacities: Capacities,
+    sessionId: string,
   ): OpenSegment {
     const path = this.#path(transport, client, server);
     const identity: Identity = {

@@ -1,3 +1,11 @@
+/** Who a process on this host is, as the kernel says. */
+export interface PeerCredentials {
+  /** By now it may be another process's, if that one has ended; 0 for one of a namespace that this one does not see. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * A stream of bytes to and from one peer, never blocking. A native socket is one as it is; sockets and channels of
  * Node.js are adapted. Belongs to one thread. A broken stream throws from `send` or `receive`.
@@ -31,6 +39,11 @@ export interface ByteStream {
   onStir?: (() => void) | null;
   /** For people: '127.0.0.1:80', '[::1]:80', a path ('' for a Unix socket without one), or which thread. */
   remoteAddress(): string;
+  /**
+   * The process that connected, or listens, at the other end of a Unix socket, as it was then; null for other sockets.
+   * Without it, nothing can be known of that.
+   */
+  peerCredentials?(): PeerCredentials | null;
   /**
    * Gives up the descriptor for another thread to adopt, and returns it: of no use here any more. Only where the stream
    * is one of the system's, and holds nothing back of what has come.

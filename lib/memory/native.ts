@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TcpshmError } from '../errors.js';
-import type { ByteStream } from './byteStream.js';
+import type { ByteStream, PeerCredentials } from './byteStream.js';
 
 /** What every failing call throws: a plain Error with these fields, in the manner of node's own system errors. */
 export interface SystemError extends Error {
@@ -84,6 +84,8 @@ export interface NativeSocket extends ByteStream {
   setUserTimeout(timeoutMs: number): void;
   /** '127.0.0.1:80', '[::1]:80' or the path of a Unix socket ('' where it has none). */
   localAddress(): string;
+  /** SO_PEERCRED: of a process of another user namespace the ids are those that this one sees. */
+  peerCredentials(): PeerCredentials | null;
   /** Gives up ownership: returns the descriptor and forgets it. For handing it to another thread. */
   release(): number;
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TcpshmError } from '../errors.js';
-import { flag } from '../options.js';
+import { abortSignal, flag } from '../options.js';
 import { type IdleOptions, type IdleStrategy, Idling } from './idling.js';
 import type { Service } from './service.js';
 import { drained } from './turns.js';
@@ -16,6 +16,12 @@ export interface RunOptions {
   readonly blocking?: boolean;
   /** Stops the driver. With `busy` only a handler can abort it, as nothing else gets to run. */
   readonly signal?: AbortSignal;
+}
+
+/** A driver at work: resolves when it has stopped, rejects when a handler throws. */
+export interface Run extends Promise<void>, AsyncDisposable {
+  /** Stops it. Gives the same promise. With `busy` only a handler can, as nothing else gets to run. */
+  stop(): Promise<void>;
 }
 
 /** What can be driven. */
@@ -42,15 +48,35 @@ const POLLS_PER_CLOCK = 50;
 const BLOCK_MS = 100;
 
 /** Polls until stopped: resolves when the signal aborts or what is driven was closed, rejects when a handler throws. */
-export async function drive(subject: Pollable, options: RunOptions = {}): Promise<void> {
+export function drive(subject: Pollable, options: RunOptions = {}): Run {
+  let over = false;
+  const running = pollOn(subject, options, () => over);
+  return asRun(running, () => {
+    over = true;
+    subject.waker.wake();
+  });
+}
+
+/** A run that could not begin. */
+export function failedRun(error: unknown): Run {
+  return asRun(Promise.reject(error), () => {});
+}
+
+function asRun(running: Promise<void>, end: () => void): Run {
+  const stop = (): Promise<void> => {
+    end();
+    return running;
+  };
+  return Object.assign(running, { stop, [Symbol.asyncDispose]: stop });
+}
+
+async function pollOn(subject: Pollable, options: RunOptions, over: () => boolean): Promise<void> {
+  if (subject.closed) throw new TcpshmError('ERR_CLOSED', 'what is closed cannot run');
   const idling = new Idling(options.idle);
   const blocking = flag(options.blocking, 'blocking', false);
-  const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
-  }
+  const signal = abortSignal(options.signal);
   const { waker, service } = subject;
-  const stopped = (): boolean => subject.closed || signal?.aborted === true;
+  const stopped = (): boolean => subject.closed || signal?.aborted === true || over();
   const wake = (): void => waker.wake();
   signal?.addEventListener('abort', wake);
   try {

@@ -55,6 +55,7 @@ export class Polled implements Sleeper {
     this.#hot = true;
     this.#onStir(null);
     this.connection.side.unpark();
+    this.connection.side.measures.wakeups++;
     this.#heated(this);
   }
 

@@ -9,6 +9,8 @@ export interface ServiceHost {
   ended(connection: Connection): void;
   /** A handler threw. What this throws, the poll throws. */
   threw(connection: Connection, error: unknown): void;
+  /** Most messages that a visit hands out. Default {@link MESSAGES_PER_POLL}. */
+  readonly messagesPerTurn?: number;
 }
 
 /** What a poll does for the connections of a set: hands out messages, lets the links work, and notices their ends. */
@@ -16,6 +18,7 @@ export class Service {
   readonly #polled: PolledSet;
   readonly #host: ServiceHost;
   readonly #sweepMs: number;
+  readonly #limit: number;
   #now = 0;
   #settled = false;
   #awaited = false;
@@ -24,6 +27,7 @@ export class Service {
     this.#polled = polled;
     this.#host = host;
     this.#sweepMs = heartbeatIntervalMs / SWEEPS_PER_HEARTBEAT;
+    this.#limit = host.messagesPerTurn ?? MESSAGES_PER_POLL;
   }
 
   /** Keeps up the links that no visit does: those beside shared memory, and those of connections that are cold. */
@@ -109,10 +113,10 @@ export class Service {
     try {
       if (side.attended) {
         this.#awaited = true;
-        if (side.attend(MESSAGES_PER_POLL)) this.#settled = true;
+        if (side.attend(this.#limit)) this.#settled = true;
       }
       if (onMessage === undefined || side.reader !== null || side.ends.closed) return;
-      side.deliver(onMessage, MESSAGES_PER_POLL);
+      side.deliver(onMessage, this.#limit);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it.
       const culprit = this.#polled.culprit(error);

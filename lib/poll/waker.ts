@@ -42,6 +42,9 @@ export class Waker {
   /** Ends the sleep in the event loop. */
   #awake: (() => void) | null = null;
   #watching = false;
+  /** How often it has slept, and how often something woke it before its time was up. */
+  sleeps = 0;
+  wakeups = 0;
   #closed = false;
 
   /** `folder` is for the doorbell, and is made with the first one. */
@@ -132,6 +135,8 @@ export class Waker {
     });
     clearTimeout(timer);
     this.#awake = null;
+    this.sleeps++;
+    if (woken) this.wakeups++;
     // While it is awake, what it does keeps the process.
     epoll?.unref();
     return woken;
@@ -139,6 +144,7 @@ export class Waker {
 
   /** The same, with the whole thread. */
   block(ms: number): boolean {
+    this.sleeps++;
     if (this.#epoll === null) {
       Atomics.wait(NOTHING, 0, 0, ms);
       return false;
@@ -146,6 +152,7 @@ export class Waker {
     const count = this.#epoll.wait(this.#events, Math.ceil(ms));
     // The bell rings on until it is answered; a socket has told what it was asked for once.
     this.#stir(count, false);
+    if (count > 0) this.wakeups++;
     return count > 0;
   }
 

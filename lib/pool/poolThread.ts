@@ -5,10 +5,10 @@ import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import { Inbox } from '../port/inbox.js';
 import { Outbox } from '../port/outbox.js';
-import { detachBuffers } from '../port/ringPort.js';
 import { Scratch } from '../port/scratch.js';
 import { structured } from '../port/structured.js';
 import { type DrivenEnd, driveEnd, refChanged, stirEnd, undriveEnd } from '../port/threadDriver.js';
+import { detachBuffers } from '../port/transfer.js';
 import { type PlainError, revivedError } from '../thread/plainError.js';
 import { SoloThread, type SoloThreadOptions } from '../thread/soloThread.js';
 import type { HandlerNumbers } from './handlerNumbers.js';
@@ -79,6 +79,7 @@ export class PoolThread implements DrivenEnd {
   /** Handlers up to this number are known there. */
   #told = 1;
   #state: 'starting' | 'up' | 'ended' = 'starting';
+  #threadId = 0;
   #load = 0;
   /** How long a task takes, in milliseconds; NaN until one has. */
   #taskMs = Number.NaN;
@@ -104,6 +105,11 @@ export class PoolThread implements DrivenEnd {
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#free.push(slot);
     driveEnd(this);
     void this.#live();
+  }
+
+  /** The id that it has, or had; 0 if it never came to be. */
+  get threadId(): number {
+    return this.#threadId;
   }
 
   get up(): boolean {
@@ -141,6 +147,11 @@ export class PoolThread implements DrivenEnd {
   /** When it last came to the end of a task, or began. */
   get since(): number {
     return this.#since;
+  }
+
+  /** Whether it has come to the end of a task. */
+  get proven(): boolean {
+    return !Number.isNaN(this.#taskMs);
   }
 
   /** Milliseconds in which it had tasks. */
@@ -227,6 +238,7 @@ export class PoolThread implements DrivenEnd {
       const work: PoolWork = { handle: this.#channel.remote, claims: this.#claims, handler, concurrency };
       const { task, gone, thread } = this.#solo.begin(work);
       this.thread = thread;
+      this.#threadId = thread?.threadId ?? 0;
       const begun = task.then(
         () => true,
         (error: unknown) => {

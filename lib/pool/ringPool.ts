@@ -1,8 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
+import { NO_TALLY, sumOf, totalOf } from '../connection/tally.js';
+import { untilAborted } from '../connection/waiter.js';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions } from '../options.js';
-import { checkTransferable } from '../port/ringPort.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
+import { checkTransferable } from '../port/transfer.js';
 import { HandlerNumbers } from './handlerNumbers.js';
 import {
   file,
@@ -19,6 +22,8 @@ import {
   type Task,
   type ThreadEnd,
 } from './poolThread.js';
+import { Restarts } from './restarts.js';
+import type { RingPoolStats } from './stats.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 export interface RingPoolRunOptions {
@@ -41,6 +46,9 @@ interface Events {
   message: [value: unknown];
 }
 
+const STARTED = new Topic('tcpshm:pool-thread-started');
+const DIED = new Topic('tcpshm:pool-thread-died');
+
 /** So often a task may lose its thread, with `onCrash: 'retry'`. */
 const MOST_LOSSES = 3;
 
@@ -57,6 +65,9 @@ const MOST_LOSSES = 3;
  * AbortError, or a TcpshmError: ERR_CODEC (the task or its result cannot be sent: see {@link RingPort}), ERR_QUEUE_FULL,
  * ERR_WORKER (the thread died while it ran), ERR_CLOSED (the pool was closed or destroyed).
  *
+ * Threads that end before they have run anything are replaced ever later, up to 10 s; what waits meanwhile rejects with
+ * ERR_WORKER once none can be started.
+ *
  * Keeps the process alive while there are tasks. Belongs to the thread that made it.
  */
 export class RingPool extends EventEmitter<Events> {
@@ -64,15 +75,24 @@ export class RingPool extends EventEmitter<Events> {
   readonly #threadSettings: PoolThreadSettings;
   readonly #handlers: HandlerNumbers;
   readonly #threads = new Set<PoolThread>();
+  /** Those that are to end, and are not given anything any more. */
+  readonly #leaving = new Set<PoolThread>();
   readonly #queue = new TaskQueue<PoolThread>();
   readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
+  readonly #restarts = new Restarts(() => {
+    if (!this.#closed) this.#fillUp();
+    this.#advance();
+  });
   #serial = 0;
   #pending = 0;
   #completed = 0;
   #needsDrain = false;
   /** Of threads that have ended. */
   #busyMs = 0;
+  #threadsStarted = 0;
+  #threadsDied = 0;
+  #gone = NO_TALLY;
   #closed = false;
   #whenIdle: (() => void)[] = [];
   #closing: Promise<void> | null = null;
@@ -105,14 +125,18 @@ export class RingPool extends EventEmitter<Events> {
 
   /**
    * Takes no tasks any more, waits for those that there are (with `drain: false`, or piscina's `force: true`, only for
-   * those that run: the others reject with ERR_CLOSED), and ends the threads.
+   * those that run: the others reject with ERR_CLOSED), and ends the threads. Rejects with the signal's reason: it goes on
+   * closing then, and `destroy` ends what is left.
    */
-  close(options: { readonly drain?: boolean; readonly force?: boolean } = {}): Promise<void> {
+  async close(
+    options: { readonly drain?: boolean; readonly force?: boolean } & WaitOptions = {},
+  ): Promise<void> {
     checkOptions(options);
+    const signal = abortSignal(options.signal);
     this.#closed = true;
     if (options.drain === false || options.force === true) this.#dropWaiting();
     this.#closing ??= this.#idle().then(() => this.#end());
-    return this.#closing;
+    return untilAborted(this.#closing, signal);
   }
 
   /** Ends the threads, whatever they are at: all tasks that there are reject with ERR_CLOSED. */
@@ -173,6 +197,27 @@ export class RingPool extends EventEmitter<Events> {
     return this.#needsDrain;
   }
 
+  /** What the pool has done. Takes some microseconds. May be called at any time, also after `close`. Never throws. */
+  stats(): RingPoolStats {
+    let threadsUp = 0;
+    for (const thread of this.#threads) if (thread.up) threadsUp++;
+    const tasksQueued = this.queueSize;
+    return Object.freeze({
+      threads: this.#threads.size,
+      threadsUp,
+      threadsStarted: this.#threadsStarted,
+      threadsDied: this.#threadsDied,
+      tasksQueued,
+      tasksRunning: Math.max(0, this.#pending - tasksQueued),
+      tasksCompleted: this.#completed,
+      utilization: this.utilization,
+      total: totalOf(
+        this.#gone,
+        [...this.#leaving, ...this.#threads].map(({ connection }) => connection),
+      ),
+    });
+  }
+
   #run(value: unknown, options: RingPoolRunOptions): Task {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', 'the pool is closed');
     const task = new PoolTask<PoolThread>(
@@ -196,6 +241,7 @@ export class RingPool extends EventEmitter<Events> {
     }
     this.#serial++;
     this.#pending++;
+    this.#restarts.keep(true);
     task.listen(() => this.#abort(task));
     this.#queue.push(task);
     this.#advance();
@@ -260,7 +306,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Whether there is something for one more thread to do. */
   #wantsThread(): boolean {
     const { maxThreads, concurrentTasksPerWorker } = this.#settings;
-    if (this.#threads.size >= maxThreads) return false;
+    if (this.#threads.size >= maxThreads || this.#restarts.waiting) return false;
     let room = 0;
     for (const thread of this.#threads)
       room += thread.exclusive ? 0 : Math.max(0, concurrentTasksPerWorker - (thread.up ? thread.load : 0));
@@ -268,7 +314,7 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   #fillUp(): void {
-    while (this.#threads.size < this.#settings.minThreads) this.#start();
+    while (this.#threads.size < this.#settings.minThreads && !this.#restarts.waiting) this.#start();
   }
 
   #start(): void {
@@ -277,6 +323,8 @@ export class RingPool extends EventEmitter<Events> {
 
   readonly #listener: PoolThreadListener = {
     up: (thread) => {
+      this.#threadsStarted++;
+      if (STARTED.listened) STARTED.tell({ pool: this, threadId: thread.threadId });
       this.#balance();
       this.#advance();
       if (thread.load === 0) this.#rest(thread);
@@ -332,6 +380,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Ends a thread, which is not the pool's any more from here on. */
   #let(thread: PoolThread, why: string): Promise<void> {
     this.#threads.delete(thread);
+    this.#leaving.add(thread);
     this.#keepThread(thread);
     this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
     return thread.end(new TcpshmError('ERR_WORKER', `the thread was ended: ${why}`));
@@ -355,8 +404,10 @@ export class RingPool extends EventEmitter<Events> {
 
   #ended(thread: PoolThread, { error, wasUp, started, given }: ThreadEnd): void {
     const mine = this.#threads.delete(thread);
+    this.#leaving.delete(thread);
     this.#keepThread(thread);
     this.#busyMs += thread.busyMs;
+    this.#gone = sumOf(this.#gone, thread.connection.side.tally);
     const again: Task[] = given.filter((task) => !task.settled);
     for (const task of started) {
       if (task.settled) continue;
@@ -366,8 +417,14 @@ export class RingPool extends EventEmitter<Events> {
     }
     if (this.#destroyed) for (const task of again) this.#reject(task, error);
     else this.#queue.putBack(again);
-    // One that was ended by the pool is no failure.
-    if (mine) this.#failed(error, wasUp);
+    // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
+    if (mine) {
+      if (!this.#destroyed && !thread.proven && started.length === 0)
+        this.#restarts.failed(this.#pending > 0);
+      this.#threadsDied++;
+      if (DIED.listened) DIED.tell({ pool: this, threadId: thread.threadId, wasUp, error });
+      this.#failed(error, wasUp);
+    }
     if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
       if (wasUp) this.#fillUp();
       this.#advance();
@@ -398,6 +455,7 @@ export class RingPool extends EventEmitter<Events> {
 
   #lookAtIdle(): void {
     if (this.#pending > 0) return;
+    this.#restarts.keep(false);
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
@@ -428,7 +486,9 @@ export class RingPool extends EventEmitter<Events> {
     const why = new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran');
     const threads = [...this.#threads];
     this.#destroyed = true;
+    this.#restarts.stop();
     this.#threads.clear();
+    for (const thread of threads) this.#leaving.add(thread);
     for (const timer of this.#idleTimers.values()) clearTimeout(timer);
     this.#idleTimers.clear();
     await Promise.all(threads.map((thread) => thread.end(why)));

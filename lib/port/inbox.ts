@@ -69,7 +69,8 @@ export class Inbox {
   }
 }
 
-function asCodecError(error: unknown): TcpshmError {
+/** What decoding a value threw. */
+export function asCodecError(error: unknown): TcpshmError {
   if (error instanceof TcpshmError) return error;
   return new TcpshmError('ERR_CODEC', (error as Error).message, error);
 }

@@ -20,16 +20,25 @@ export class Outbox {
   readonly #codec: Codec<unknown>;
   readonly #scratch: Scratch;
   readonly #partBytes: number;
+  /** Added to the number of a value in the first of its parts. */
+  readonly #firstTag: number;
   #waiting: Waiting[] = [];
   /** Those before it have gone out. */
   #first = 0;
   #waitingBytes = 0;
 
-  constructor(connection: Connection, codec: Codec<unknown>, scratch: Scratch, waiting: readonly Waiting[]) {
+  constructor(
+    connection: Connection,
+    codec: Codec<unknown>,
+    scratch: Scratch,
+    waiting: readonly Waiting[] = [],
+    firstTag = 0,
+  ) {
     this.#connection = connection;
     this.#codec = codec;
     this.#scratch = scratch;
     this.#partBytes = connection.maxMessageBytes;
+    this.#firstTag = firstTag;
     for (const one of waiting) this.#keep(one);
   }
 
@@ -100,7 +109,8 @@ export class Outbox {
     const message = this.#connection.alloc(size);
     if (message === null) return false;
     const part = size < left ? Part.more : waiting.at === 0 ? Part.whole : Part.last;
-    message.type = typeOf(part, waiting.tag);
+    const begins = part === Part.more && waiting.at === 0;
+    message.type = typeOf(part, begins ? waiting.tag | this.#firstTag : waiting.tag);
     message.set(waiting.bytes.subarray(waiting.at, waiting.at + size));
     this.#connection.push();
     waiting.at += size;

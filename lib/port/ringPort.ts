@@ -1,36 +1,19 @@
 import { EventEmitter } from 'node:events';
-import { isArrayBufferView } from 'node:util/types';
-import { createChannel, openEnd } from '../channel/ringChannel.js';
-import type { Connection } from '../connection/connection.js';
+import { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions, count } from '../options.js';
-import type { Role } from '../session/names.js';
-import { Inbox } from './inbox.js';
+import { type CodecName, checkOptions, count } from '../options.js';
+import { dropShared } from '../store/shared.js';
+import type { CarriedPort, Carrier, PortState, RingPortHandle } from './carrier.js';
 import { type Listener, Listeners } from './listeners.js';
-import { Outbox, type Waiting } from './outbox.js';
-import { Scratch } from './scratch.js';
+import { SessionCarrier } from './sessionCarrier.js';
 import { structured } from './structured.js';
-import { driveEnd, refChanged, stirEnd, undriveEnd } from './threadDriver.js';
+import { ThreadCarrier } from './threadCarrier.js';
+import { checkTransferable, detachBuffers } from './transfer.js';
 
-export interface RingPortOptions {
-  /** Of each direction: a power of two from 4096 to 2^30. Default 2^20. */
-  readonly capacityBytes?: number;
+export interface PortOptions {
   /** From so many waiting bytes on `postMessage` gives false. Default 2^20. */
   readonly highWaterMark?: number;
 }
-
-/** A port that was given up in one thread, to be opened in another: plain data, posted as it is. */
-export interface RingPortHandle {
-  readonly kind: 'tcpshm.RingPortHandle';
-  readonly memory: SharedArrayBuffer;
-  readonly role: Role;
-  readonly highWaterMark: number;
-  /** What has not gone out yet, and what has arrived of a message that is not complete. */
-  readonly waiting: readonly Waiting[];
-  readonly parts: readonly Uint8Array[];
-}
-
-const HIGH_WATER_MARK = 2 ** 20;
 
 interface Events {
   message: [value: unknown];
@@ -58,40 +41,39 @@ interface Events {
  * while something does, unless `unref` says otherwise; messages of a port that is closed still arrive; 'close' comes when
  * either port is closed or its thread ends. Unlike one, it delivers to nobody while nobody listens: messages wait.
  *
+ * Between processes and hosts it is `RingPort.over` a connection, in the same shape, see there.
+ *
  * Belongs to the thread that has it open.
  */
 export class RingPort extends EventEmitter<Events> {
-  readonly #memory: SharedArrayBuffer;
-  readonly #role: Role;
-  readonly #connection: Connection;
-  readonly #outbox: Outbox;
-  readonly #inbox: Inbox;
+  /** What is to be the `codec` of clients and servers whose connections have ports: others are refused at the login. */
+  static readonly codec: CodecName = { name: structured.name, version: structured.version };
+  readonly #carrier: Carrier;
   readonly #highWaterMark: number;
   readonly #listeners = new Listeners(this);
   #started = false;
   #refed = false;
-  #state: 'open' | 'closing' | 'closed' = 'open';
+  #state: PortState = 'open';
   #full = false;
+  #isOver: () => void = () => {};
+  readonly #over = new Promise<void>((resolve) => {
+    this.#isOver = resolve;
+  });
 
-  private constructor(handle: RingPortHandle) {
+  private constructor(highWaterMark: number, carry: (port: CarriedPort) => Carrier) {
     super();
-    const scratch = new Scratch();
-    this.#memory = handle.memory;
-    this.#role = handle.role;
-    this.#highWaterMark = handle.highWaterMark;
-    this.#connection = openEnd(handle.memory, handle.role);
-    this.#outbox = new Outbox(this.#connection, structured, scratch, handle.waiting);
-    this.#inbox = new Inbox(this.#connection, structured, scratch, handle.parts);
+    this.#highWaterMark = highWaterMark;
     this.on('newListener', (event) => {
       if (event !== 'message' || this.listenerCount('message') > 0) return;
       this.ref();
-      // It listens by then.
-      process.nextTick(() => this.start());
+      // It listens by the time that anything is delivered.
+      this.start();
     });
     this.on('removeListener', (event) => {
-      if (event === 'message' && this.listenerCount('message') === 0) this.unref();
+      const last = event === 'message' && this.listenerCount('message') === 0;
+      if (last && this.#state === 'open') this.unref();
     });
-    driveEnd(this.#end);
+    this.#carrier = carry(this.#carried());
   }
 
   /**
@@ -99,10 +81,55 @@ export class RingPort extends EventEmitter<Events> {
    * ERR_ALREADY_CONNECTED when it is open, ERR_OPTION when this is no handle.
    */
   static open(handle: RingPortHandle): RingPort {
-    if (handle?.kind !== 'tcpshm.RingPortHandle' || !(handle.memory instanceof SharedArrayBuffer)) {
-      throw new TcpshmError('ERR_OPTION', `expected what RingPort.detach() gave, got ${typeof handle}`);
+    checkHandle(handle);
+    return new RingPort(handle.highWaterMark, (port) => new ThreadCarrier(handle, port));
+  }
+
+  /**
+   * Closes a port whose handle nobody is going to open, as the thread that had it is gone, say: the other port gets 'close',
+   * after what was posted before. A port that was opened is left as it is, so whoever has posted a handle can do it at the
+   * 'exit' of the worker in any case. Throws ERR_OPTION when this is no handle.
+   */
+  static discard(handle: RingPortHandle): void {
+    checkHandle(handle);
+    dropShared(handle.memory, handle.role);
+  }
+
+  /**
+   * A port over a connection: the peer makes one over its own, and values go between processes or hosts as between
+   * threads. Works while the connection is polled, by `run` or `poll` of its client or server, or as an end of a
+   * RingChannel; its messages are for the port then, not for `onMessage`.
+   *
+   *     const port = RingPort.over(await client.connect({ path }));
+   *     port.on('message', (value) => console.log(value));
+   *     port.postMessage({ hello: 'server' });
+   *     await client.run();
+   *
+   * It is as durable as the session. A disconnect ends nothing: what is posted meanwhile arrives after the next login,
+   * also in another process, which makes a port of its own. 'close' comes once the connection is closed here. What was
+   * posted before `close` goes out first, and then the connection is closed; closing that (or its client) does not wait:
+   * what waited in memory is lost then, and `writableLength` tells how much it was.
+   *
+   * A value is popped when those who listen have returned: if this process dies in them, it comes again; if one throws, the
+   * poll throws it, and it comes again too. A value larger than a message (a quarter of the queue) goes in parts: one whose
+   * sender or receiver dies in the middle is lost, and the next receiver gets an ERR_CODEC as 'messageerror'. A peer that
+   * sends what no port does is told as ERR_PROTOCOL by 'messageerror', and the connection is closed; its message stays.
+   *
+   * While nobody listens to 'message' (or after `unref`), the connection does not keep the process alive.
+   *
+   * One for each connection: throws ERR_BUSY when that has a channel, stream or port already, ERR_OPTION, ERR_CLOSED.
+   */
+  static over(connection: Connection, options: PortOptions = {}): RingPort {
+    if (!(connection instanceof Connection)) {
+      throw new TcpshmError('ERR_OPTION', `expected a connection, got ${typeof connection}`);
     }
-    return new RingPort(handle);
+    checkOptions(options);
+    const highWaterMark = highWaterMarkOf(options);
+    if (connection.state === 'closed') throw connection.side.closedError();
+    if (connection.side.reader !== null) {
+      throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
+    }
+    return new RingPort(highWaterMark, (port) => new SessionCarrier(connection, port));
   }
 
   /**
@@ -112,21 +139,21 @@ export class RingPort extends EventEmitter<Events> {
    *
    * Array buffers of the `transferList` are copied and then detached here, as their owner expects; nothing else can be in
    * it. Throws ERR_CODEC for a value that cannot be carried: nothing was sent or detached then. On a port that is closed
-   * it does nothing.
+   * it does nothing. Over a connection it also throws ERR_FENCED.
    */
   postMessage(value: unknown, transferList: readonly unknown[] = []): boolean {
     if (this.#state !== 'open') return true;
     checkTransferable(transferList);
-    this.#outbox.post(value, 0);
+    this.#carrier.post(value);
     detachBuffers(transferList);
-    if (this.#outbox.waitingBytes < this.#highWaterMark) return true;
+    if (this.#carrier.waitingBytes < this.#highWaterMark) return true;
     this.#full = true;
     return false;
   }
 
   /** Bytes that wait in memory, as the ring is full. */
   get writableLength(): number {
-    return this.#outbox.waitingBytes;
+    return this.#carrier.waitingBytes;
   }
 
   /** From so many waiting bytes on `postMessage` gives false. */
@@ -137,18 +164,18 @@ export class RingPort extends EventEmitter<Events> {
   /** Delivers from here on. Listening to 'message' does it too. */
   start(): void {
     this.#started = true;
-    stirEnd(this.#end);
+    this.#carrier.stir();
   }
 
   /** Keeps the process alive, as it does while something listens to 'message'. */
   ref(): void {
     this.#refed = true;
-    refChanged();
+    this.#carrier.refChanged();
   }
 
   unref(): void {
     this.#refed = false;
-    refChanged();
+    this.#carrier.refChanged();
   }
 
   hasRef(): boolean {
@@ -163,30 +190,33 @@ export class RingPort extends EventEmitter<Events> {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     // Now, if nothing waits: the thread may be at its end.
-    if (this.#outbox.waitingBytes === 0) this.#shut();
-    else refChanged();
+    if (this.#carrier.waitingBytes === 0) this.#shut();
+    else this.ref();
+  }
+
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Closes it, and waits until what was posted before has gone out: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return this.#over;
   }
 
   /**
    * Gives the port up, to be opened in another thread: the handle is what to post there. What has not been delivered here
-   * is delivered there. The pair does not notice, but if the handle is opened nowhere, the other port is not told.
-   * Throws ERR_CLOSED.
+   * is delivered there. The pair does not notice. A handle is plain data, of which nobody can tell where it is or that it
+   * is gone: if it is opened nowhere, the other port hears of that by `discard` alone.
+   * Throws ERR_CLOSED, ERR_OPTION over a connection.
    */
   detach(): RingPortHandle {
     if (this.#state !== 'open') throw new TcpshmError('ERR_CLOSED', 'this port is closed');
-    const waiting = this.#outbox.take();
-    const { parts } = this.#inbox;
+    const given = this.#carrier.detach();
     this.#state = 'closed';
-    undriveEnd(this.#end);
-    this.#connection.side.handOver(0);
-    return {
-      kind: 'tcpshm.RingPortHandle',
-      memory: this.#memory,
-      role: this.#role,
-      highWaterMark: this.#highWaterMark,
-      waiting,
-      parts,
-    };
+    this.#isOver();
+    return { kind: 'tcpshm.RingPortHandle', highWaterMark: this.#highWaterMark, ...given };
   }
 
   /** What gets messages as events with `data`, in the manner of browsers: the only one, null for none. */
@@ -225,22 +255,28 @@ export class RingPort extends EventEmitter<Events> {
     this.#listeners.remove(type, listener);
   }
 
-  /** What the driver of this thread sees. */
-  readonly #end = this.#makeEnd();
-
-  #makeEnd() {
+  /** What the carrier sees. */
+  #carried(): CarriedPort {
     const port = this;
     return {
-      get connection() {
-        return port.#connection;
+      get state() {
+        return port.#state;
       },
       get refed() {
-        return port.#state === 'closing' || port.#refed;
+        return port.#refed;
       },
       get delivers() {
         return port.#delivers;
       },
-      poll: () => port.#poll(),
+      get awaits() {
+        return port.#state === 'open' && (!port.#started || port.#delivers);
+      },
+      deliver: (value, error) => {
+        if (error === null) this.emit('message', value);
+        else this.emit('messageerror', error);
+      },
+      drained: () => this.#drained(),
+      shut: () => this.#shut(),
     };
   }
 
@@ -248,94 +284,33 @@ export class RingPort extends EventEmitter<Events> {
     return this.#state === 'open' && this.#started && this.listenerCount('message') > 0;
   }
 
-  /** Sends what waits, and delivers one message: its listeners may await it before the next one comes. */
-  #poll(): boolean {
-    if (this.#state === 'closed') return false;
-    let moved = this.#outbox.flush();
-    if (this.#full && this.#outbox.waitingBytes === 0) {
+  #drained(): void {
+    if (this.#state === 'closing') {
+      this.#shut();
+    } else if (this.#full) {
       this.#full = false;
       this.emit('drain');
     }
-    if (this.#delivers) {
-      try {
-        if (this.#inbox.next()) {
-          this.#deliver();
-          return true;
-        }
-      } catch (error) {
-        if (!(error instanceof TcpshmError && error.code === 'ERR_PROTOCOL')) throw error;
-        this.emit('messageerror', error);
-        this.#shut();
-        return true;
-      }
-    }
-    if (this.#isOver()) {
-      this.#shut();
-      moved = true;
-    }
-    return moved;
-  }
-
-  #deliver(): void {
-    const { value, error } = this.#inbox;
-    this.#inbox.value = undefined;
-    if (error === null) this.emit('message', value);
-    else this.emit('messageerror', error);
-  }
-
-  /** Whether there is nothing to wait for any more. */
-  #isOver(): boolean {
-    if (this.#state === 'closing' && this.#outbox.waitingBytes === 0) return true;
-    const { side } = this.#connection;
-    const awaited = this.#state === 'open' && (!this.#started || this.#delivers);
-    // The end comes after the messages, which wait for somebody who listens.
-    if (awaited && side.ends.consumer.unseen) return false;
-    if (side.pollLink(0)) return false;
-    // What the other port has posted before its end is in the ring by now.
-    return !(awaited && side.ends.consumer.unseen);
   }
 
   #shut(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    undriveEnd(this.#end);
-    this.#connection.close();
-    process.nextTick(() => this.emit('close'));
+    this.#isOver();
+    this.#carrier.end();
+    // A driver that is 'busy' leaves no other turn.
+    queueMicrotask(() => this.emit('close'));
   }
 }
 
-/** Two ports that are connected, in the manner of MessageChannel: one of them is for another thread, by `detach`. */
-export class RingPortPair {
-  readonly port1: RingPort;
-  readonly port2: RingPort;
-
-  /** Throws ERR_CAPACITY, ERR_OPTION. */
-  constructor(options: RingPortOptions = {}) {
-    checkOptions(options);
-    const highWaterMark = count(options.highWaterMark, 'highWaterMark', HIGH_WATER_MARK);
-    const memory = createChannel(options);
-    const handle = { kind: 'tcpshm.RingPortHandle', memory, highWaterMark, waiting: [], parts: [] } as const;
-    this.port1 = RingPort.open({ ...handle, role: 'server' });
-    this.port2 = RingPort.open({ ...handle, role: 'client' });
-  }
+function checkHandle(handle: RingPortHandle): void {
+  if (handle?.kind === 'tcpshm.RingPortHandle' && handle.memory instanceof SharedArrayBuffer) return;
+  throw new TcpshmError('ERR_OPTION', `expected what RingPort.detach() gave, got ${typeof handle}`);
 }
 
-/** Throws ERR_CODEC for what would have to be moved itself. */
-export function checkTransferable(transferList: readonly unknown[]): void {
-  for (const one of transferList) {
-    if (one instanceof ArrayBuffer || isArrayBufferView(one)) continue;
-    const name = (one as object | null)?.constructor?.name ?? typeof one;
-    throw new TcpshmError('ERR_CODEC', `a ${name} cannot be transferred: array buffers alone can`);
-  }
+/** @internal Of the options of a port. Throws ERR_OPTION. */
+export function highWaterMarkOf(options: PortOptions): number {
+  return count(options.highWaterMark, 'highWaterMark', HIGH_WATER_MARK);
 }
 
-/** After they were copied: their owner counts on it that they are gone. */
-export function detachBuffers(transferList: readonly unknown[]): void {
-  if (transferList.length === 0) return;
-  const buffers = new Set<ArrayBuffer>();
-  for (const one of transferList) {
-    const buffer = isArrayBufferView(one) ? one.buffer : one;
-    if (buffer instanceof ArrayBuffer) buffers.add(buffer);
-  }
-  structuredClone(null, { transfer: [...buffers] });
-}
+const HIGH_WATER_MARK = 2 ** 20;

@@ -4,18 +4,19 @@ import { RingMemory } from '../ring/memory.js';
 import { Message } from '../ring/message.js';
 
 /** Largest value that is put together or taken apart. */
-const MAX_BYTES = 2 ** 30;
+export const MAX_VALUE_BYTES = 2 ** 30;
 /** What is kept for the next one. */
 const KEPT_BYTES = 2 ** 16;
 
 /** A message outside of any ring, for values that are larger than a message can be, or have to wait for room. */
 export class Scratch implements MessageSink {
-  readonly maxMessageBytes = MAX_BYTES;
+  readonly maxMessageBytes = MAX_VALUE_BYTES;
   #message: Message | null = null;
   #capacity = 0;
 
   alloc(sizeBytes: number): Message {
-    if (sizeBytes > MAX_BYTES) throw new RangeError(`a value of ${sizeBytes} bytes: at most ${MAX_BYTES}`);
+    if (sizeBytes > MAX_VALUE_BYTES)
+      throw new RangeError(`a value of ${sizeBytes} bytes: at most ${MAX_VALUE_BYTES}`);
     if (this.#message === null || this.#capacity < sizeBytes) {
       this.#capacity = Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(Math.max(1, sizeBytes))));
       const memory = new RingMemory(new ArrayBuffer(ringBytes(this.#capacity)), 0, this.#capacity);
@@ -30,7 +31,11 @@ export class Scratch implements MessageSink {
 
   /** A value as bytes that are the caller's. Throws what the codec throws. */
   encode<T>(codec: Codec<T>, value: T): Uint8Array {
-    const message = codec.encode(this, value) as Message;
+    return this.taken(codec.encode(this, value) as Message);
+  }
+
+  /** The bytes of a message that was allocated here, as the caller's. */
+  taken(message: Message): Uint8Array {
     const bytes = Uint8Array.prototype.slice.call(message.bytes());
     this.#release();
     return bytes;

@@ -70,6 +70,8 @@ export class RingConsumer {
   private _position: number;
   private _reclaimed: number;
   private _popped: number;
+  /** Bytes up to `_reclaimed` since it was opened. */
+  private _bytesBefore: number;
   /** What `popped` was when the ring was found empty last, and how often it was. */
   private _emptyAt = 0;
   private _empties = 0;
@@ -91,6 +93,7 @@ export class RingConsumer {
     this._position = commit.position;
     this._reclaimed = commit.reclaimed;
     this._popped = commit.popped;
+    this._bytesBefore = -distance(commit.reclaimed, commit.position);
     this._emptyAt = commit.popped;
     this._commitAt = COMMIT_POSITION[commit.slot] ^ TOGGLE;
     this.message = new Message(memory);
@@ -100,6 +103,11 @@ export class RingConsumer {
   /** Messages popped since the session began. Survives the death of the process exactly. */
   get popped(): number {
     return this._popped;
+  }
+
+  /** Bytes of all records popped since it was opened: with headers, alignment, and padding at the end of the ring. */
+  get poppedBytes(): number {
+    return this._bytesBefore + distance(this._reclaimed, this._position);
   }
 
   /** Position up to which everything was popped. */
@@ -228,6 +236,7 @@ export class RingConsumer {
   reclaim(position: number = this._position): void {
     if (this._reclaimed === position) return;
     this._memory.clear(this._reclaimed, position);
+    this._bytesBefore += distance(this._reclaimed, position);
     this._reclaimed = position;
     // HAND BACK cleared space; observed by RingProducer's search for room. Without it the producer could write a
     // record before its zeroes have arrived.

@@ -53,6 +53,14 @@ export class RingProducer {
   private _padding = 0;
   private _length = 0;
   private _waiting = false;
+  /** Counted where a claim takes the long way, which each does at least once in a lap around the ring. */
+  private _bytesBefore = 0;
+  private _countedTo: number;
+  private _refusals = 0;
+  private _stalls = 0;
+  private _highWater = 0;
+  /** What was published when `sample` looked last. */
+  private _sampled: number;
 
   constructor(memory: RingMemory) {
     const published = readPublished(memory);
@@ -64,6 +72,8 @@ export class RingProducer {
     this._position = published.position;
     this._published = published.position;
     this._pushed = published.pushed;
+    this._countedTo = published.position;
+    this._sampled = published.position;
     this._limit = this._readLimit();
     this.message = new Message(memory);
     clearFreeSpace(memory, published.position);
@@ -78,6 +88,38 @@ export class RingProducer {
   /** Position behind the last published record. */
   get published(): number {
     return this._published;
+  }
+
+  /** Bytes of all records published since it was opened: with headers, alignment, and padding at the end of the ring. */
+  get publishedBytes(): number {
+    return this._bytesBefore + ((this._published - this._countedTo) >>> 0);
+  }
+
+  /** How often `claim` gave null since it was opened. */
+  get refusals(): number {
+    return this._refusals;
+  }
+
+  /** How often it came to wait for space since it was opened: one for all claims until some was found. */
+  get stalls(): number {
+    return this._stalls;
+  }
+
+  /** Most bytes that were taken up when somebody looked: `sample`, or a claim that found less room than it knew of. */
+  get highWater(): number {
+    return this._highWater;
+  }
+
+  /** As `usedBytes`, but whatever the consumer says: what cannot be true is for a claim to tell. */
+  get takenBytes(): number {
+    return distance(Atomics.load(this._words, RECLAIMED), this._published);
+  }
+
+  /** Looks how much is taken up, for `highWater`: not where it cannot be more than before, as that costs a poll 8 ns. */
+  sample(): void {
+    if (this._published === this._sampled) return;
+    this._sampled = this._published;
+    this._note(this.takenBytes);
   }
 
   /**
@@ -99,11 +141,14 @@ export class RingProducer {
   private _claimElse(size: number, length: number): Message | null {
     if (size >>> 0 !== size || size > this._largest) throw this._badSize(size);
     this.forget();
+    this._bytesBefore += (this._published - this._countedTo) >>> 0;
+    this._countedTo = this._published;
     const position = this._position;
     const room = this._capacity - (position & this._mask);
     const padding = length > room ? room : 0;
     if (distance(position, this._limit) < padding + length && !this._findRoom(padding + length)) {
       this.message.expire();
+      this._refusals++;
       return null;
     }
     this._padding = padding;
@@ -255,10 +300,12 @@ export class RingProducer {
   /** Reads how far the consumer has handed space back; if that is not enough, asks it to do so sooner. */
   private _findRoom(needed: number): boolean {
     this._limit = this._readLimit();
+    this._note(this._capacity - ALIGNMENT - distance(this._published, this._limit));
     if (distance(this._position, this._limit) < needed) {
       // It is asked for already, and each store would take the line from the consumer, who looks at it with every pop.
       if (this._waiting) return false;
       this._waiting = true;
+      this._stalls++;
       // ASK for space, then look once more; the consumer pops, then looks at this word. So one sees the other.
       Atomics.store(this._words, WAITING, 1);
       this._limit = this._readLimit();
@@ -269,6 +316,10 @@ export class RingProducer {
       Atomics.store(this._words, WAITING, 0);
     }
     return true;
+  }
+
+  private _note(used: number): void {
+    if (used > this._highWater && used <= this._capacity - ALIGNMENT) this._highWater = used;
   }
 
   private _readLimit(): number {

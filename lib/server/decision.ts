@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Login, LoginDecision } from '../login/serverLogin.js';
+import type { Login, LoginDecision } from '../login/loginHost.js';
 import { loginBytes } from '../options.js';
 import type { Reject } from '../session/loginMessages.js';
 
@@ -23,7 +23,7 @@ export function decide(
     decision = acceptLogin === undefined ? { group: 0 } : acceptLogin(login);
   } catch (error) {
     threw(error);
-    return { code: 'ERR_LOGIN_REJECTED', reason: 'the server failed to decide' };
+    return { code: 'ERR_LOGIN_REJECTED', reason: 'the server failed to decide', blameless: true };
   }
   if (typeof decision !== 'object' || decision === null) {
     throw new TcpshmError(

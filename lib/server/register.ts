@@ -1,10 +1,12 @@
 import { type Connection, type ConnectionHandlers, makeConnection } from '../connection/connection.js';
+import { NO_TALLY, sumOf, type Tally, totalOf } from '../connection/tally.js';
 import { TcpshmError } from '../errors.js';
 import { checkCapacities, type Sessions } from '../login/sessions.js';
 import type { Polled } from '../poll/polled.js';
 import type { PolledSet } from '../poll/polledSet.js';
 import type { Agreement } from '../session/agreement.js';
 import { TRANSPORTS, type Transport } from '../session/loginMessages.js';
+import { LowestFree } from './numbers.js';
 import type { Tidings } from './tidings.js';
 
 /** Of connections whose client is not there, so many are looked at by a poll. */
@@ -18,6 +20,9 @@ export class Register {
   readonly #polled: PolledSet;
   readonly #tidings: Tidings;
   readonly #connections = new Map<string, Connection>();
+  /** Of connections that it had. */
+  #gone = NO_TALLY;
+  readonly #numbers = new LowestFree();
   #unattached: IterableIterator<Connection> | null = null;
 
   constructor(
@@ -38,9 +43,19 @@ export class Register {
     return [...this.#connections.values()];
   }
 
+  /** What has gone through all that it has, or had. */
+  get tally(): Tally {
+    return totalOf(this.#gone, this.#connections.values());
+  }
+
   /** Those that the client has too, as far as is certain. */
   get kept(): readonly Connection[] {
     return this.all.filter(({ side }) => side.kept);
+  }
+
+  /** Whether a session of a client is open here, over whatever transport. */
+  has(client: string): boolean {
+    return TRANSPORTS.some((transport) => this.#connections.has(sessionKey(client, transport)));
   }
 
   /** The connections of a client that are polled, over whatever transport. */
@@ -49,6 +64,12 @@ export class Register {
       const connection = this.#connections.get(sessionKey(client, transport));
       return (connection && this.#polled.find(connection)) ?? [];
     });
+  }
+
+  /** A client is logged in: it has a number from here on. */
+  admit(connection: Connection, group: number): void {
+    connection.number = this.#numbers.take();
+    this.#polled.add(connection, group);
   }
 
   /** Ends what is left of connections of a client that logs in again. Throws ERR_ALREADY_CONNECTED while one is live. */
@@ -117,7 +138,22 @@ export class Register {
   }
 
   #end(connection: Connection, handlers: ConnectionHandlers): void {
-    connection.side.disconnect(handlers, () => this.#polled.remove(connection));
+    let left = false;
+    try {
+      connection.side.disconnect(handlers, () => {
+        left = true;
+        this.#polled.remove(connection);
+      });
+    } finally {
+      // If a handler threw before, it comes to its end later.
+      if (left) this.#giveBack(connection);
+    }
+  }
+
+  #giveBack(connection: Connection): void {
+    if (connection.number === null) return;
+    this.#numbers.giveBack(connection.number);
+    connection.number = null;
   }
 
   /** A session that is open here, in the file where it is now. One that is another process's by now is given up. */
@@ -146,8 +182,11 @@ export class Register {
   }
 
   #forget(connection: Connection): void {
-    this.#connections.delete(sessionKey(connection.remoteName, connection.transport));
+    if (this.#connections.delete(sessionKey(connection.remoteName, connection.transport))) {
+      this.#gone = sumOf(this.#gone, connection.side.tally);
+    }
     this.#polled.remove(connection);
+    this.#giveBack(connection);
   }
 }
 

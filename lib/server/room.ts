@@ -1,5 +1,5 @@
 import type { GroupMember, Roster } from '../group/roster.js';
-import type { Seat } from '../login/serverLogin.js';
+import type { Seat } from '../login/loginHost.js';
 import { kindOf, type Polled } from '../poll/polled.js';
 import type { PolledSet } from '../poll/polledSet.js';
 

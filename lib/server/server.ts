@@ -1,26 +1,41 @@
-import type { Connection, ConnectionHandlers } from '../connection/connection.js';
+import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from '../connection/connection.js';
+import { sumOf } from '../connection/tally.js';
+import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
 import { GroupThreads } from '../group/threads.js';
+import type { Login, LoginDecision, LoginHost } from '../login/loginHost.js';
 import { Reception } from '../login/reception.js';
-import type { Login, LoginDecision, LoginHost } from '../login/serverLogin.js';
 import { bootId, Sessions } from '../login/sessions.js';
-import { checkOptions, count, type PeerOptions, type PeerSettings, peerSettings } from '../options.js';
-import { drive, type Pollable, type RunOptions } from '../poll/drive.js';
+import {
+  abortSignal,
+  checkOptions,
+  count,
+  duration,
+  type PeerOptions,
+  type PeerSettings,
+  peerSettings,
+  type WaitOptions,
+} from '../options.js';
+import { drive, type Pollable, type Run, type RunOptions } from '../poll/drive.js';
 import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
 import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
+import { checkCapacity } from '../ring/memory.js';
 import type { Agreement } from '../session/agreement.js';
 import type { Reject, Transport } from '../session/loginMessages.js';
 import { checkName } from '../session/names.js';
 import type { SequenceNumbers } from '../session/state.js';
 import { Renewal } from '../session/tenure.js';
+import type { TlsContextOptions } from '../wire/tlsOptions.js';
 import type { Address } from '../wire/wire.js';
 import { type Accepted, decide } from './decision.js';
 import { Doors, type ListenOptions } from './doors.js';
+import { Quota } from './quota.js';
 import { alreadyConnected, Register, sessionKey } from './register.js';
 import { whyFull } from './room.js';
+import type { ServerStats } from './stats.js';
 import { Tidings } from './tidings.js';
 
 export interface ServerOptions extends PeerOptions, ConnectionHandlers {
@@ -30,8 +45,29 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   readonly groups?: GroupOptions;
   /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
   readonly maxConnections?: number;
+  /**
+   * Most messages that one connection delivers before the next one has its turn: 1 serves all clients in turn, message by
+   * message, more are faster. Default 64.
+   */
+  readonly messagesPerTurn?: number;
   /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
   readonly maxPendingLogins?: number;
+  /** Logins that may begin within a second, and at once. More wait until they are accepted. Default 2000. */
+  readonly maxLoginsPerSecond?: number;
+  /**
+   * An address from which so many logins have failed (no TLS, wrong key, rejected by `acceptLogin`, not the protocol)
+   * within `failedLoginWindowMs` is refused for the rest of that time. Of IPv6, a network of 64 bits is one address;
+   * local sockets and threads have none. Default 20 in 60000.
+   */
+  readonly maxFailedLogins?: number;
+  readonly failedLoginWindowMs?: number;
+  /**
+   * Sessions that are open here for one client, by how many names ever: the same certificate, else shared key, else user
+   * of this host, else address. Default: no limit.
+   */
+  readonly maxSessionsPerIdentity?: number;
+  /** Largest capacity that a client may choose where this side states none. Default 2^24, 16 MiB. */
+  readonly maxCapacityBytes?: number;
   /** Decides about a client. Default: group 0. */
   acceptLogin?(login: Login): LoginDecision;
   /** A client is logged in, for the first time or again. */
@@ -73,10 +109,14 @@ export class Server implements Pollable {
   readonly #doors: Doors;
   readonly #register: Register;
   readonly #tidings = new Tidings();
+  readonly #quota: Quota;
   readonly #renewal: Renewal;
   #keepsAlive = true;
+  #admittedLogins = 0;
+  #refusedLogins = 0;
   #now = 0;
   #closed = false;
+  #closing: Promise<void> | null = null;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ServerOptions) {
@@ -92,13 +132,14 @@ export class Server implements Pollable {
       threw: (_, error) => {
         throw error;
       },
+      messagesPerTurn: count(options.messagesPerTurn, 'messagesPerTurn', MESSAGES_PER_POLL),
     });
     this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
     const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
     this.#threads =
       threads === null
         ? null
-        : new GroupThreads(threads, this.#settings, {
+        : new GroupThreads(this.name, threads, this.#settings, {
             failed: (error) => this.#report(error),
             removed: (transport, client) => this.#sessions.forget(transport, client),
             whyFull: (member) => this.#whyFull(member),
@@ -106,10 +147,24 @@ export class Server implements Pollable {
           });
     this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
     this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
-    this.#doors = new Doors(this.name, this.#settings, this.#waker);
+    const maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
+    this.#doors = new Doors(this.name, this.#settings, maxPendingLogins, this.#waker);
+    const perIdentity = options.maxSessionsPerIdentity;
+    this.#quota = new Quota(
+      perIdentity === undefined ? Number.POSITIVE_INFINITY : count(perIdentity, 'maxSessionsPerIdentity', 0),
+      (client) =>
+        this.#register.has(client) ||
+        this.#threads?.roster.find(client) != null ||
+        this.#reception.seats.some(({ hello }) => hello.client === client),
+    );
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     const host: LoginHost = {
-      terms: { ...this.#settings, name: this.name, bootId: bootId() },
+      terms: {
+        ...this.#settings,
+        name: this.name,
+        bootId: bootId(),
+        maxCapacityBytes: checkCapacity(options.maxCapacityBytes ?? MAX_CHOSEN_CAPACITY, 'maxCapacityBytes'),
+      },
       decide: (login) => this.#decide(login),
       inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
       session: (client, agreement) => this.#session(client, agreement),
@@ -124,11 +179,17 @@ export class Server implements Pollable {
           }
         });
       },
+      refused: () => {
+        this.#refusedLogins++;
+      },
       failed: (error) => this.#report(error),
     };
     this.#reception = new Reception(host, {
-      maxPendingLogins: count(options.maxPendingLogins, 'maxPendingLogins', 64),
+      maxPendingLogins,
       loginTimeoutMs: this.#settings.loginTimeoutMs,
+      maxLoginsPerSecond: count(options.maxLoginsPerSecond, 'maxLoginsPerSecond', 2000),
+      maxFailedLogins: count(options.maxFailedLogins, 'maxFailedLogins', 20),
+      failedLoginWindowMs: duration(options.failedLoginWindowMs, 'failedLoginWindowMs', 60_000),
     });
   }
 
@@ -156,34 +217,71 @@ export class Server implements Pollable {
   }
 
   /**
-   * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
-   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause.
+   * What has gone through all connections, and what the server has done. Takes some microseconds for each connection that
+   * is open. May be called at any time, also after `close`. Never throws.
    */
-  async listen(options: {
-    readonly host?: string;
-    readonly port: number;
-  }): Promise<{ host: string; port: number }>;
-  async listen(options: ListenOptions): Promise<Address>;
-  async listen(options: ListenOptions): Promise<Address> {
+  stats(): ServerStats {
+    const threads = this.#threads?.stats ?? [];
+    let total = this.#register.tally;
+    for (const thread of threads) total = sumOf(total, thread.total);
+    return Object.freeze({
+      name: this.name,
+      sessions: this.#register.kept.length,
+      connected: this.members.length,
+      pendingLogins: this.#reception.pending,
+      admittedLogins: this.#admittedLogins,
+      refusedLogins: this.#refusedLogins,
+      sleeps: this.#waker.sleeps,
+      wakeups: this.#waker.wakeups,
+      total,
+      threads,
+    });
+  }
+
+  /**
+   * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
+   * ERR_LISTEN when the address is in use or not to be had, ERR_INSECURE, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
+   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause. Throws
+   * the reason of its `signal`: it does not listen then, and threads that were started stay for the next time.
+   */
+  async listen(
+    options: Extract<ListenOptions, { port: number }> & WaitOptions,
+  ): Promise<{ host: string; port: number }>;
+  async listen(options: ListenOptions & WaitOptions): Promise<Address>;
+  async listen(options: ListenOptions & WaitOptions): Promise<Address> {
     this.#throwIfClosed();
     checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
+    const door = this.#doors.check(options);
     if (this.#threads !== null) {
       this.#doors.checkPassable(options);
-      await this.#threads.start().catch((error: unknown) => {
+      await untilAborted(this.#threads.start(), signal).catch((error: unknown) => {
         this.#throwIfClosed();
         throw error;
       });
       this.#throwIfClosed();
     }
     const listener = await this.#doors.open(options);
-    if (this.#closed) {
+    if (this.#closed || signal?.aborted) {
       await listener.close();
       this.#throwIfClosed();
+      signal?.throwIfAborted();
     }
-    this.#reception.add(listener);
+    this.#reception.add(listener, door);
     this.#doors.hear(listener);
+    this.#doors.keep(this.#keepsAlive);
     return listener.address;
+  }
+
+  /**
+   * Has the handshakes of TLS from here on, at one address or at all that have TLS, use these keys and certificates:
+   * renewed ones, say. All of them, as for `listen`; nothing is taken over from what was there. Connections that are
+   * there go on. Throws ERR_OPTION, and all stays as it was; ERR_CLOSED.
+   */
+  setSecureContext(tls: TlsContextOptions, address: Address | null = null): void {
+    this.#throwIfClosed();
+    this.#doors.setSecureContext(tls, address);
   }
 
   /** Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. */
@@ -261,14 +359,18 @@ export class Server implements Pollable {
   /** Whether listening keeps the process alive while `run` sleeps: it does, until `unref`. Connections have their own. */
   ref(): void {
     this.#keepsAlive = true;
+    this.#doors.keep(true);
   }
   unref(): void {
     this.#keepsAlive = false;
+    this.#doors.keep(false);
   }
 
-  /** Polls until the signal aborts or the server is closed. Rejects with what a handler throws. */
-  async run(options?: RunOptions): Promise<void> {
-    this.#throwIfClosed();
+  /**
+   * Polls until the signal aborts, it is stopped, or the server is closed. Rejects with what a handler throws, ERR_OPTION,
+   * ERR_CLOSED.
+   */
+  run(options?: RunOptions): Run {
     return drive(this, options);
   }
 
@@ -279,12 +381,15 @@ export class Server implements Pollable {
    * until it is pushed. Resolves once the other group has it, for which the server must be polled.
    *
    * Rejects with ERR_NOT_CONNECTED when no client of that name is connected or it ends meanwhile, ERR_GROUP_FULL,
-   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED.
+   * ERR_WORKER when a thread ends, ERR_OPTION, ERR_CLOSED, and the reason of the signal: it may be moved all the same then.
    */
-  async move(remoteName: string, group: number): Promise<void> {
+  async move(remoteName: string, group: number, options: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
+    checkOptions(options);
+    const signal = abortSignal(options.signal);
+    signal?.throwIfAborted();
     this.#polled.sizeOf('shm', group);
-    if (this.#threads !== null) return this.#threads.move(remoteName, group);
+    if (this.#threads !== null) return untilAborted(this.#threads.move(remoteName, group), signal);
     const [found] = this.#register.polledOf(remoteName);
     if (found === undefined) {
       throw new TcpshmError('ERR_NOT_CONNECTED', `the client '${remoteName}' is not connected`);
@@ -301,19 +406,28 @@ export class Server implements Pollable {
    * `removeSessions`. Twice is harmless. Threads of groups have ended when this resolves; one that does not end in order
    * within 5 s is ended.
    */
-  async close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
-    if (this.#closed) return;
+  close(options: { readonly removeSessions?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.removeSessions ?? false);
+    return this.#closing;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(remove: boolean): Promise<void> {
     this.#closed = true;
     const left = this.#reception.close();
     for (const connection of this.#register.all) {
       connection.side.abandonLogin();
-      connection.close({ remove: options.removeSessions ?? false });
+      connection.close({ remove });
     }
     this.#waker.close();
     // What is still to be told is told no more, but for what comes from here on.
     this.#tidings.clear();
     await Promise.all([left, this.#threads?.stop()]);
-    if (options.removeSessions) this.#removeHanded();
+    if (remove) this.#removeHanded();
     this.#sessions.close();
     this.#tidings.tell(() => true);
   }
@@ -347,8 +461,9 @@ export class Server implements Pollable {
     );
     if (!('group' in answer)) return answer;
     const { name: remoteName, transport } = login;
-    const reason = this.#whyFull({ remoteName, transport, group: answer.group });
-    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason };
+    const reason =
+      this.#whyFull({ remoteName, transport, group: answer.group }) ?? this.#quota.whyOver(login);
+    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason, blameless: true };
   }
 
   #whyFull(wanted: GroupMember): string | null {
@@ -374,13 +489,14 @@ export class Server implements Pollable {
   }
 
   #admit(connection: Connection, group: number): void {
+    this.#admittedLogins++;
     if (this.#threads !== null) {
       const { remoteName: client, transport } = connection;
       this.#handed.set(sessionKey(client, transport), { client, transport });
       this.#threads.bring(connection, group);
       return;
     }
-    this.#polled.add(connection, group);
+    this.#register.admit(connection, group);
     this.#tidings.add(() => {
       if (connection.state !== 'closed') this.#options.onConnection?.(connection);
     });
@@ -390,6 +506,9 @@ export class Server implements Pollable {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
+
+/** What a client may choose, if nothing else was said. */
+const MAX_CHOSEN_CAPACITY = 2 ** 24;
 
 const CALLBACKS = [
   'acceptLogin',

@@ -13,6 +13,8 @@ export interface ServerTerms {
   readonly durability: DurabilityLevel;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  /** The largest capacity that a client may choose, where the server does not care. */
+  readonly maxCapacityBytes: number;
   /** How the server writes its messages, 'name@version'; empty where it does not say. */
   readonly codec: string;
   /** From the server's point of view; 0 where it does not care. */
@@ -57,12 +59,14 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
     'client to server',
     wanted.clientToServer,
     terms.receiveCapacityBytes[transport],
+    terms.maxCapacityBytes,
   );
   if (typeof toServer !== 'number') return toServer;
   const toClient = agreeCapacity(
     'server to client',
     wanted.serverToClient,
     terms.sendCapacityBytes[transport],
+    terms.maxCapacityBytes,
   );
   if (typeof toClient !== 'number') return toClient;
   return { transport, clientToServer: toServer, serverToClient: toClient };
@@ -97,11 +101,17 @@ function agreeTransport(hello: Hello, terms: ServerTerms): Transport | Reject {
   );
 }
 
-function agreeCapacity(direction: string, clients: number, servers: number): number | Reject {
+function agreeCapacity(direction: string, clients: number, servers: number, most: number): number | Reject {
   if (clients !== 0 && servers !== 0 && clients !== servers) {
     return reject(
       'ERR_CAPACITY',
       `both sides must agree on the capacity from ${direction}: the client wants ${clients} bytes, the server ${servers}`,
+    );
+  }
+  if (servers === 0 && clients > most) {
+    return reject(
+      'ERR_CAPACITY',
+      `the server lets clients choose up to ${most} bytes from ${direction} (maxCapacityBytes), wanted are ${clients}`,
     );
   }
   return clients || servers;

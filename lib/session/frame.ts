@@ -8,7 +8,7 @@ import { Checksum, type ChecksumState } from './checksum.js';
  *
  *     0     | "TS" u16 | protocol version u8 | kind u8 |
  *     4     | length: bytes of payload, a multiple of 8 |
- *     8     | position of the first payload byte in the sender's ring (data) |
+ *     8     | position of the first payload byte in the sender's ring (data); without payload 0, or a heartbeat's word |
  *     12    | acknowledged: position up to which the sender has popped the other ring |
  *     16    | acknowledged sequence: how many messages those are, modulo 2^32 |
  *     20    | checksum of the header, this word taken as 0, and of the payload |
@@ -23,9 +23,12 @@ const ACKNOWLEDGED = 3;
 const ACKNOWLEDGED_SEQUENCE = 4;
 const CHECKSUM = 5;
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 const MARK = 0x5453;
 const MARK_SWAPPED = 0x5354;
+/** What the first two bytes of TLS are. */
+const TLS_HANDSHAKE = 0x16;
+const TLS_MAJOR = 3;
 
 export const FrameKind = {
   hello: 1,
@@ -37,9 +40,12 @@ export const FrameKind = {
   data: 6,
   /** The sender closes, for the reason in the payload. */
   goodbye: 7,
+  /** The login of a client that shares a key with the server begins with these two. */
+  claim: 8,
+  challenge: 9,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
-const LAST_KIND = FrameKind.goodbye;
+const LAST_KIND = FrameKind.challenge;
 
 /** Largest payload of any frame but data. */
 export const MAX_CONTROL_BYTES = 16384;
@@ -275,6 +281,9 @@ function checkTag(tag: number): void {
   const mark = tag >>> 16;
   if (mark !== MARK) {
     const other = tag & 0xffff;
+    if ((other & 0xff) === TLS_HANDSHAKE && other >>> 8 === TLS_MAJOR) {
+      throw new TcpshmError('ERR_TLS', 'the peer speaks TLS, and this side does not here');
+    }
     const text = new TextDecoder('latin1').decode(Uint8Array.of(tag, tag >> 8, tag >> 16, tag >> 24));
     throw new TcpshmError(
       'ERR_PROTOCOL',

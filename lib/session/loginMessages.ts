@@ -1,5 +1,5 @@
 /**
- * The four messages of a login and the refusal, as bytes. All that arrives is untrusted: each field is bounded when
+ * The messages of a login and the refusal, as bytes: four, after two more where both sides share a key (`seal.ts`). All that arrives is untrusted: each field is bounded when
  * it is read, and a field that is not as it must be is an ERR_PROTOCOL that names it.
  */
 import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
@@ -66,6 +66,40 @@ const OUTCOMES = ['attached', 'mismatch', 'cannot share memory'] as const;
 export interface Reject {
   readonly code: ErrorCode;
   readonly reason: string;
+  /** Whether the client has done nothing wrong. Not sent. */
+  readonly blameless?: boolean;
+}
+
+/** Client to server: I have the key of this id, as you will see by the seals. */
+export interface Claim {
+  readonly keyId: string;
+  readonly nonce: Uint8Array;
+}
+
+/** Server to client: go on. */
+export interface Challenge {
+  readonly nonce: Uint8Array;
+}
+
+/** Random bytes that make a login another one than all before. */
+export const NONCE_BYTES = 32;
+
+export function encodeClaim(claim: Claim): Uint8Array {
+  return new Writer().text(claim.keyId).blob(claim.nonce).finish();
+}
+
+export function decodeClaim(bytes: Uint8Array): Claim {
+  const reader = new Reader(bytes, 'claim');
+  return reader.end({ keyId: reader.name('id of a key'), nonce: reader.nonce() });
+}
+
+export function encodeChallenge(challenge: Challenge): Uint8Array {
+  return new Writer().blob(challenge.nonce).finish();
+}
+
+export function decodeChallenge(bytes: Uint8Array): Challenge {
+  const reader = new Reader(bytes, 'challenge');
+  return reader.end({ nonce: reader.nonce() });
 }
 
 export function encodeHello(hello: Hello): Uint8Array {
@@ -264,6 +298,12 @@ class Reader {
     if (!/^[0-9a-f]{16}$/.test(id))
       throw this.#bad('session id', '16 hexadecimal digits', JSON.stringify(id));
     return id;
+  }
+
+  nonce(): Uint8Array {
+    const nonce = this.blob('nonce', NONCE_BYTES);
+    if (nonce.length !== NONCE_BYTES) throw this.#bad('nonce', `${NONCE_BYTES} bytes`, String(nonce.length));
+    return nonce;
   }
 
   choice<const T extends readonly string[]>(field: string, values: T, first = 0): T[number] {

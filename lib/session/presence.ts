@@ -39,6 +39,11 @@ export function passSide(word: Int32Array): void {
   Atomics.store(word, 0, Presence.passed);
 }
 
+/** Nobody is going to take it. One that was taken stays so. */
+export function dropSide(word: Int32Array): void {
+  Atomics.compareExchange(word, 0, Presence.passed, Presence.ended);
+}
+
 /** For a thread that has ended, or does not take the side that was left to it: the other side is told that. */
 export function forsakeSide(word: Int32Array): void {
   for (const state of [Presence.passed, Presence.open])

@@ -144,22 +144,22 @@ export class Replication {
   }
 
   /**
-   * Makes the next frame if there is something to say: ring bytes, an acknowledgement that is due (or the first one),
-   * or with `heartbeat` just anything. True while there is one to send.
+   * Makes the next frame if there is something to say: ring bytes, an acknowledgement that is due (or the first one).
+   * With the word of a heartbeat, one without ring bytes that says it. True while there is one to send.
    */
-  prepare(heartbeat: boolean): boolean {
+  prepare(heartbeat = 0): boolean {
     if (this.#sending) return true;
     const { outgoing } = this.#rings;
     const tellable = this.#tellable;
-    const length = Math.min(this.unsent, MAX_FRAME_BYTES);
-    if (length === 0 && !heartbeat && this.#greeted && !this.#mustAcknowledge()) return false;
+    const length = heartbeat === 0 ? Math.min(this.unsent, MAX_FRAME_BYTES) : 0;
+    if (length === 0 && heartbeat === 0 && this.#greeted && !this.#mustAcknowledge()) return false;
     this.#greeted = true;
     this.#told = tellable.position;
     this.#from = this.#sent;
     this.#to = advance(this.#sent, length);
     this.#sent = this.#to;
     const header = this.header;
-    header.fill(FrameKind.data, length, this.#from, this.#told, tellable.popped);
+    header.fill(FrameKind.data, length, length === 0 ? heartbeat : this.#from, this.#told, tellable.popped);
     if (length !== 0) {
       const start = this.firstStart >> 2;
       header.cover(outgoing.words, start, start + (this.firstLength >> 2));

@@ -1,6 +1,9 @@
 import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { Topic } from '../diagnostics/channels.js';
 import { native } from '../memory/native.js';
+
+const SET_ASIDE = new Topic('tcpshm:session-set-aside');
 
 /**
  * Moves a session file out of the way, to `<path>.aside-<n>`, with the lowest n that is free, and gives that path.
@@ -19,6 +22,7 @@ export function setAside(path: string, inode: number): string {
     }
     unlinkSync(path);
     native().syncFolder(dirname(path));
+    if (SET_ASIDE.listened) SET_ASIDE.tell({ path, aside });
     return aside;
   }
 }

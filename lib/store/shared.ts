@@ -1,7 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { exchangeAtThreadEnd } from '../memory/threadEnd.js';
 import { otherRole, type Role } from '../session/names.js';
-import { forsakeSide, leaveSide, Presence, passSide, takeSide } from '../session/presence.js';
+import { dropSide, forsakeSide, leaveSide, Presence, passSide, takeSide } from '../session/presence.js';
 import {
   checkIdentity,
   formatSegment,
@@ -85,6 +85,12 @@ export function peerPresence(segment: Segment, role: Role): Int32Array {
 export function forsakeShared(buffer: SharedArrayBuffer, role: Role): void {
   const identity = readIdentity(buffer, 'shared memory');
   if (identity !== null) forsakeSide(new Segment(buffer, identity).presence[role]);
+}
+
+/** A side that was left to another thread is taken by none. */
+export function dropShared(buffer: SharedArrayBuffer, role: Role): void {
+  const identity = readIdentity(buffer, 'shared memory');
+  if (identity !== null) dropSide(new Segment(buffer, identity).presence[role]);
 }
 
 /** Makes a segment in the memory of this process, for a session that ends with it. */

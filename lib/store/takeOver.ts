@@ -1,5 +1,6 @@
 import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
 import { type MappedFile, native } from '../memory/native.js';
 import type { RingMemory } from '../ring/memory.js';
@@ -9,6 +10,8 @@ import { Segment } from '../session/segment.js';
 import { beginTenure, expectOwner, isSilent, readTenure, silenceOf } from '../session/tenure.js';
 import { createFile } from './mapping.js';
 import { inodeAt, LOCK_BYTE } from './sessionFile.js';
+
+const TAKEN_OVER = new Topic('tcpshm:session-taken-over');
 
 /** How often the copying is begun again because somebody was at work in the file meanwhile: each is at it once or twice. */
 const MOST_COPIES = 100;
@@ -71,6 +74,7 @@ export function takeOver(occupied: Occupied, timeoutMs: number): void {
     throw alreadyOpen(path, role, 'and is being taken over by another process at this moment');
   }
   if (inodeAt(path) !== file.inode) return;
+  const from = readTenure(segment.tenure[role])?.processId ?? null;
   const temporary = `${path}.moving`;
   Atomics.store(segment.notices, 0, 1);
   try {
@@ -94,6 +98,7 @@ export function takeOver(occupied: Occupied, timeoutMs: number): void {
     throw error;
   }
   if (segment.identity.journal) native().syncFolder(dirname(path));
+  if (TAKEN_OVER.listened) TAKEN_OVER.tell({ path, role, from });
 }
 
 /** Copies the file, until neither the owner nor the other side has done anything meanwhile. */

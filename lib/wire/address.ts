@@ -64,6 +64,12 @@ export function checkAddress(address: SocketAddress): void {
   }
 }
 
+/** Whether only this host can reach an address. A name, but for localhost, may be anything at any time. */
+export function isLoopback(host: unknown): boolean {
+  if (typeof host !== 'string') return false;
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
 export function cannotConnect(address: SocketAddress, cause: unknown): TcpshmError {
   if (cause instanceof TcpshmError) return cause;
   return new TcpshmError(

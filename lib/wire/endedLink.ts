@@ -6,6 +6,7 @@ import type { Link, LinkState } from './link.js';
 export class EndedLink implements Link {
   readonly connected = false;
   readonly wire = null;
+  readonly traffic = null;
   readonly ended: DisconnectReason;
   readonly error: TcpshmError | null;
   readonly #state: LinkState;

@@ -1,3 +1,4 @@
+import type { Subject } from '../diagnostics/events.js';
 import type { ErrorCode, TcpshmError } from '../errors.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import type { ReaderState } from '../session/frame.js';
@@ -14,6 +15,8 @@ export interface Link {
   readonly error: TcpshmError | null;
   /** What its bytes go over, null between threads. */
   readonly wire: Wire | null;
+  /** What can be told of that; null between threads. */
+  readonly traffic: LinkTraffic | null;
   /** Takes what has come and sends what is due. */
   poll(now: number): void;
   /** Ends it, telling the other side. Idempotent. */
@@ -27,6 +30,17 @@ export interface Link {
   handOver(now: number): LinkState;
 }
 
+/** What went over the wire of a link, since it was made. */
+export interface LinkTraffic {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** Of heartbeats, in milliseconds; null before the first was answered. */
+  readonly roundTripMs: number | null;
+  readonly smoothedRoundTripMs: number | null;
+  /** Of whom the events tell. */
+  owner: Subject | null;
+}
+
 /** A link on its way from one thread to another, as plain data. */
 export type LinkState =
   /** Over a wire, whose descriptor whoever has the state owns. `silentMs`: for how long nothing has come. */
@@ -36,6 +50,8 @@ export type LinkState =
       readonly reader: ReaderState;
       readonly replication: ReplicationState | null;
       readonly silentMs: number;
+      /** Number of the heartbeat that was sent last. */
+      readonly heartbeat: number;
     }
   /** Between threads: all that it needs is in the segment. */
   | { readonly kind: 'presence' }

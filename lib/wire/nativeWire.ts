@@ -11,8 +11,8 @@ import {
 } from './address.js';
 import type { Address, Listener, Patience, Wire } from './wire.js';
 
-/** What the kernel may queue of connections that were not accepted yet. */
-const BACKLOG = 511;
+/** How many connections may wait to be accepted: in the kernel, or where that accepts by itself, behind it. */
+export const BACKLOG = 511;
 
 /** Options of a TCP socket. */
 export interface SocketOptions {

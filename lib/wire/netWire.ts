@@ -3,7 +3,7 @@ import { unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cannotConnect, cannotListen, isSocket, type SocketAddress } from './address.js';
-import type { SocketOptions } from './nativeWire.js';
+import { BACKLOG, type SocketOptions } from './nativeWire.js';
 import type { Listener, Patience, Wire } from './wire.js';
 
 /** What may wait in either direction before the stream is paused or refuses more. */
@@ -14,7 +14,7 @@ const LINGER_MS = 1000;
 
 /**
  * A socket of Node.js as a wire: for platforms without the native module, and for TLS. Its bytes move only when the
- * event loop turns.
+ * event loop turns. It does not keep the process: who polls it does, as with native sockets.
  */
 export class StreamWire implements Wire {
   readonly #stream: Socket;
@@ -135,6 +135,11 @@ export class StreamWire implements Wire {
 export async function listenNet(address: SocketAddress, options: SocketOptions): Promise<Listener> {
   const waiting: Wire[] = [];
   const server = createServer({ noDelay: options.noDelay }, (socket) => {
+    if (waiting.length >= BACKLOG) {
+      socket.destroy();
+      return;
+    }
+    socket.unref();
     waiting.push(wireOf(socket, address));
     listener.onStir?.();
   });
@@ -159,6 +164,10 @@ export async function listenNet(address: SocketAddress, options: SocketOptions):
       const failure = failures.shift();
       if (failure !== undefined) throw failure;
       return waiting.shift() ?? null;
+    },
+    keep(alive) {
+      if (alive) server.ref();
+      else server.unref();
     },
     async close() {
       for (const wire of waiting.splice(0)) wire.close();
@@ -189,6 +198,7 @@ export async function connectNet(
       await patience.pause();
     }
     wire.send(scratch, 0, 0);
+    socket.unref();
     return wire;
   } catch (cause) {
     socket.destroy();

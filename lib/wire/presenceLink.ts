@@ -13,6 +13,7 @@ export class PresenceLink implements Link {
   #ended: DisconnectReason | null = null;
   readonly error = null;
   readonly wire = null;
+  readonly traffic = null;
 
   constructor(peer: Int32Array) {
     this.#peer = peer;

@@ -10,6 +10,8 @@ export class Rouser {
   #rung = 0;
   /** Position up to which space was handed back when the peer was last woken for it. */
   #handedBack = 0;
+  /** How often the bell was rung. */
+  rings = 0;
   /** Of the bell that was rung last. */
   #path = '';
 
@@ -45,6 +47,7 @@ export class Rouser {
   #ring(parked: number): void {
     const { bell } = this.#place;
     this.#rung = parked;
+    this.rings++;
     // That of another thread by now, say.
     if (bell.path !== this.#path && this.#path !== '') hangUp(this.#path);
     this.#path = bell.path;

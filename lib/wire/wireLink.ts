@@ -1,13 +1,16 @@
+import { Topic } from '../diagnostics/channels.js';
+import type { Subject } from '../diagnostics/events.js';
 import { type ErrorCode, TcpshmError } from '../errors.js';
 import { type Block, copyWords } from '../memory/copy.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { DisconnectReason } from '../session/disconnect.js';
-import { controlFrame, FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
+import { controlFrame, FrameHeader, FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
 import { Liveness, type LivenessOptions } from '../session/liveness.js';
 import type { Replication } from '../session/replication.js';
+import { RoundTrip } from '../session/roundTrip.js';
 import { receiveInto } from './inbox.js';
-import type { Link, LinkState } from './link.js';
+import type { Link, LinkState, LinkTraffic } from './link.js';
 import { brokenWire } from './nativeWire.js';
 import type { Wire } from './wire.js';
 
@@ -25,16 +28,19 @@ const outbox: Block = (() => {
 })();
 
 const NOWHERE: FrameSink = { dataBegins() {}, dataArrives() {}, dataEnds() {}, control() {} };
-const HEARTBEAT = controlFrame(FrameKind.data, new Uint8Array(0));
 const GOODBYE = controlFrame(FrameKind.goodbye, new Uint8Array(0));
+
+const SENT = new Topic('tcpshm:sent');
+const RECEIVED = new Topic('tcpshm:received');
 
 /**
  * A link over a wire: heartbeats, goodbye, and with a replication the rings themselves. The thin shell around
  * replication, frames and liveness.
  */
-export class WireLink implements Link, FrameSink {
+export class WireLink implements Link, FrameSink, LinkTraffic {
   readonly #wire: Wire;
   readonly #liveness: Liveness;
+  readonly #roundTrip: RoundTrip;
   readonly #replication: Replication | null;
   readonly #outgoing: RingMemory | null;
   readonly #reader: FrameReader;
@@ -42,6 +48,14 @@ export class WireLink implements Link, FrameSink {
   onStir: (() => void) | null = null;
   /** Whether the last poll received something, be it a part of a message; heartbeats are nothing. */
   received = false;
+  owner: Subject | null = null;
+  /** What went over the wire. */
+  #sentBytes = 0;
+  #receivedBytes = 0;
+  /** The time of the poll that is under way, or of the last one; NaN before the first. */
+  #now = Number.NaN;
+  /** Of the data frame that is arriving, if it has no payload: the word of a heartbeat, perhaps. */
+  #word = 0;
   /** What the peer has acknowledged. */
   #acknowledged = 0;
   #ended: DisconnectReason | null = null;
@@ -53,7 +67,8 @@ export class WireLink implements Link, FrameSink {
 
   /**
    * Takes over a wire and its reader after a login, in the middle of a block even, or from another link, on which
-   * nothing had come for `silentMs`. With `replication`, `outgoing` is the ring that it sends.
+   * nothing had come for `silentMs`, and whose last heartbeat was that of this number. With `replication`, `outgoing` is
+   * the ring that it sends.
    */
   constructor(
     wire: Wire,
@@ -62,11 +77,13 @@ export class WireLink implements Link, FrameSink {
     replication: Replication | null,
     outgoing: RingMemory | null,
     silentMs: number | null = null,
+    heartbeat = 0,
   ) {
     this.#wire = wire;
     this.#reader = reader;
     reader.sink = this;
     this.#liveness = new Liveness(options, silentMs);
+    this.#roundTrip = new RoundTrip(options.heartbeatIntervalMs, heartbeat);
     this.#replication = replication;
     this.#outgoing = outgoing;
   }
@@ -79,6 +96,21 @@ export class WireLink implements Link, FrameSink {
   }
   get wire(): Wire {
     return this.#wire;
+  }
+  get traffic(): LinkTraffic {
+    return this;
+  }
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+  get roundTripMs(): number | null {
+    return this.#roundTrip.lastMs;
+  }
+  get smoothedRoundTripMs(): number | null {
+    return this.#roundTrip.smoothedMs;
   }
   /** Whether something is to be sent that the wire did not take yet. */
   get sending(): boolean {
@@ -112,8 +144,10 @@ export class WireLink implements Link, FrameSink {
     if (this.#ended !== null) return;
     this.#eager = true;
     this.received = false;
+    this.#now = now;
     try {
       const count = receiveInto(this.#reader, this.#wire);
+      if (count > 0) this.#arrived(count);
       if (this.#ended !== null) return;
       this.#replication?.settle(count <= 0);
       if (count > 0) {
@@ -131,7 +165,8 @@ export class WireLink implements Link, FrameSink {
         this.#end('timed out', null);
         return;
       }
-      if (this.#send(health === 'heartbeat due')) this.#liveness.sent(now);
+      // Also one that has sent something else all the time sends heartbeats, to have them answered.
+      if (this.#send(this.#roundTrip.due(now) || health === 'heartbeat due')) this.#liveness.sent(now);
     } catch (cause) {
       if (cause instanceof TcpshmError) this.#end('protocol violated', cause);
       // Beside shared memory the peer is on this host: its kernel resets the socket of a process that has not read all.
@@ -169,6 +204,7 @@ export class WireLink implements Link, FrameSink {
       reader: this.#reader.state,
       replication: this.#replication?.state ?? null,
       silentMs: this.#liveness.silence(now),
+      heartbeat: this.#roundTrip.number,
       descriptor: release.call(this.#wire),
     };
     this.#ended = 'moved';
@@ -189,18 +225,43 @@ export class WireLink implements Link, FrameSink {
 
   #sendFrames(heartbeat: boolean): boolean {
     const replication = this.#replication;
-    if (replication === null) {
-      return heartbeat && this.#wire.send(HEARTBEAT, 0, HEARTBEAT.length) > 0;
-    }
-    let any = false;
-    while (replication.prepare(heartbeat && !any)) {
+    if (replication === null) return heartbeat && this.#sendHeartbeat();
+    // Between frames only: where one is on its way, the wire is full.
+    let word = heartbeat && !replication.sending ? this.#roundTrip.word(this.#now) : 0;
+    let frames = 0;
+    let bytes = 0;
+    while (replication.prepare(word)) {
       const count = this.#sendFrame(replication, this.#outgoing as RingMemory);
       if (count === 0) break;
-      any = true;
+      if (word !== 0) this.#roundTrip.sent(this.#now);
+      word = 0;
+      frames++;
+      bytes += count;
       replication.sent(count);
       if (replication.sending) break;
     }
-    return any;
+    if (frames !== 0) this.#went(frames, bytes);
+    return frames !== 0;
+  }
+
+  /** Beside shared memory, where nothing else is sent. */
+  #sendHeartbeat(): boolean {
+    const { bytes } = heartbeatFrame(this.#roundTrip.word(this.#now));
+    const count = this.#wire.send(bytes, 0, bytes.length);
+    if (count === 0) return false;
+    this.#roundTrip.sent(this.#now);
+    this.#went(1, count);
+    return true;
+  }
+
+  #went(frames: number, bytes: number): void {
+    this.#sentBytes += bytes;
+    if (SENT.listened && this.owner !== null) SENT.tell({ connection: this.owner, frames, bytes });
+  }
+
+  #arrived(bytes: number): void {
+    this.#receivedBytes += bytes;
+    if (RECEIVED.listened && this.owner !== null) RECEIVED.tell({ connection: this.owner, bytes });
   }
 
   /** Sends what is left of the current frame, and returns how much of it the wire took. */
@@ -235,6 +296,7 @@ export class WireLink implements Link, FrameSink {
   }
 
   dataBegins(position: number, length: number): void {
+    this.#word = length === 0 ? position : 0;
     if (this.#replication !== null) this.#replication.dataBegins(position, length);
     else if (length !== 0) {
       throw new TcpshmError(
@@ -252,6 +314,7 @@ export class WireLink implements Link, FrameSink {
   dataEnds(acknowledged: number, acknowledgedSequence: number): void {
     if (acknowledged !== this.#acknowledged) this.received = true;
     this.#acknowledged = acknowledged;
+    if (this.#word !== 0) this.#roundTrip.received(this.#word, this.#now);
     this.#replication?.dataEnds(acknowledged, acknowledgedSequence);
   }
 
@@ -269,12 +332,20 @@ export class WireLink implements Link, FrameSink {
 /** Goes on where a link of another thread was, over its wire: whatever was in the middle. */
 export function resumeLink(
   wire: Wire,
-  { reader, silentMs }: Extract<LinkState, { readonly kind: 'wire' }>,
+  { reader, silentMs, heartbeat }: Extract<LinkState, { readonly kind: 'wire' }>,
   options: LivenessOptions,
   replication: Replication | null,
   outgoing: RingMemory | null,
 ): WireLink {
-  return new WireLink(wire, new FrameReader(NOWHERE, reader), options, replication, outgoing, silentMs);
+  const frames = new FrameReader(NOWHERE, reader);
+  return new WireLink(wire, frames, options, replication, outgoing, silentMs, heartbeat);
+}
+
+function heartbeatFrame(word: number): FrameHeader {
+  const header = new FrameHeader();
+  header.fill(FrameKind.data, 0, word, 0, 0);
+  header.seal();
+  return header;
 }
 
 function plain({ code, message }: TcpshmError): { readonly code: ErrorCode; readonly message: string } {

@@ -157,6 +157,11 @@ export class ConnectionWriter {
     Atomics.store(this.#memory.owner, 0, Owner.closed);
   }
 
+  /** As `close`, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   /**
    * After a message was published. The connection stores its end, then moves what it finds; so this message is found, or
    * the end is seen here.

@@ -233,6 +233,19 @@ std::string Socket::RemoteAddress() const {
   }
 }
 
+std::optional<ucred> Socket::PeerCredentials() const {
+  const int fd = OpenFile("getsockopt");
+  if (IntegerOption(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX) return std::nullopt;
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+    throw SystemFailure(errno, "getsockopt");
+  }
+  // That of a socket which is not connected. (The process id is 0 also for one of another namespace.)
+  if (credentials.uid == static_cast<uid_t>(-1)) return std::nullopt;
+  return credentials;
+}
+
 int Socket::Release() {
   const int fd = OpenFile("release");
   if (bound_) {

@@ -39,6 +39,8 @@ class Socket {
   void SetOption(int level, int name, int value);
   std::string LocalAddress() const;
   std::string RemoteAddress() const;
+  /** Of the process that connected, or listens, at the other end of a Unix socket; nothing for others. */
+  std::optional<ucred> PeerCredentials() const;
   int Release();
   /** Twice is harmless. */
   void Close();

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "environment.h"
@@ -116,6 +117,19 @@ napi_value RemoteAddress(napi_env env, napi_callback_info info) {
   return FromString(env, Receiver(env, call.self).RemoteAddress());
 }
 
+napi_value PeerCredentials(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  const std::optional<ucred> credentials = Receiver(env, call.self).PeerCredentials();
+  if (!credentials) return Null(env);
+  napi_value object;
+  Check(napi_create_object(env, &object));
+  // Ids are unsigned, and all of them are exact as numbers.
+  Check(napi_set_named_property(env, object, "pid", FromNumber(env, credentials->pid)));
+  Check(napi_set_named_property(env, object, "uid", FromNumber(env, credentials->uid)));
+  Check(napi_set_named_property(env, object, "gid", FromNumber(env, credentials->gid)));
+  return object;
+}
+
 napi_value Release(napi_env env, napi_callback_info info) {
   const Call<1> call(env, info);
   return FromInteger(env, Receiver(env, call.self).Release());
@@ -164,12 +178,19 @@ napi_value Adopt(napi_env env, napi_callback_info info) {
 
 void DefineSocket(napi_env env) {
   const napi_property_descriptor properties[] = {
-      Accessor<Descriptor>("fd"),           Method<Accept>("accept"),
-      Method<Connected>("connected"),       Method<Send>("send"),
-      Method<Receive>("receive"),           Method<SetNoDelay>("setNoDelay"),
-      Method<SetKeepAlive>("setKeepAlive"), Method<SetUserTimeout>("setUserTimeout"),
-      Method<LocalAddress>("localAddress"), Method<RemoteAddress>("remoteAddress"),
-      Method<Release>("release"),           Method<Close>("close"),
+      Accessor<Descriptor>("fd"),
+      Method<Accept>("accept"),
+      Method<Connected>("connected"),
+      Method<Send>("send"),
+      Method<Receive>("receive"),
+      Method<SetNoDelay>("setNoDelay"),
+      Method<SetKeepAlive>("setKeepAlive"),
+      Method<SetUserTimeout>("setUserTimeout"),
+      Method<LocalAddress>("localAddress"),
+      Method<RemoteAddress>("remoteAddress"),
+      Method<Release>("release"),
+      Method<PeerCredentials>("peerCredentials"),
+      Method<Close>("close"),
   };
   DefineClass<NativeSocket>(env, properties, std::size(properties));
 }

@@ -1,6 +1,16 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
-import { type Channel, channel, json, msgpack, struct, TcpshmError, textCodec } from '../../lib/index.js';
+import {
+  type Channel,
+  type Connection,
+  channel,
+  json,
+  msgpack,
+  RingChannel,
+  struct,
+  TcpshmError,
+  textCodec,
+} from '../../lib/index.js';
 import { type Pair, Scene, WAYS } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { until } from '../support/until.js';
@@ -391,6 +401,76 @@ for (const way of WAYS) {
     });
   });
 }
+
+describe('a loop over a channel', () => {
+  let local: Connection;
+  let reading: Channel<string>;
+  beforeEach(() => {
+    const rings = new RingChannel({ capacityBytes: 4096 });
+    local = rings.local;
+    reading = channel(local, textCodec);
+    const sending = channel(RingChannel.open(rings.remote), textCodec);
+    for (const text of ['first', 'second', 'third']) sending.send(text);
+    sending.close();
+  });
+  afterEach(() => local.close());
+
+  /** What is to be read from here on. */
+  async function rest(): Promise<string[]> {
+    const texts: string[] = [];
+    while (local.front() !== null) texts.push(await reading.receive());
+    return texts;
+  }
+
+  /** Each leaves the loop with the second value. */
+  const WAYS_OUT: Record<string, (done: boolean) => Promise<unknown>> = {
+    async break(done) {
+      for await (const value of reading) {
+        if (value !== 'second') continue;
+        if (done) reading.pop();
+        break;
+      }
+    },
+    async return(done) {
+      for await (const value of reading) {
+        if (value !== 'second') continue;
+        if (done) reading.pop();
+        return value;
+      }
+      return null;
+    },
+    async throw(done) {
+      for await (const value of reading) {
+        if (value !== 'second') continue;
+        if (done) reading.pop();
+        throw new Error('thrown by the body');
+      }
+    },
+  };
+  for (const [way, leave] of Object.entries(WAYS_OUT)) {
+    it(`sees the message that it was left at by '${way}' again`, async () => {
+      await leave(false).catch(() => {});
+      expect(local.popped).to.equal(1);
+      expect(await rest()).to.deep.equal(['second', 'third']);
+    });
+
+    it(`does not see it again when that was popped before '${way}'`, async () => {
+      await leave(true).catch(() => {});
+      expect(local.popped).to.equal(2);
+      expect(await rest()).to.deep.equal(['third']);
+    });
+  }
+
+  it("has popped what its body came to the end of, also by 'continue'", async () => {
+    const seen: string[] = [];
+    for await (const value of reading) {
+      seen.push(value);
+      if (value === 'third') break;
+    }
+    expect(seen).to.deep.equal(['first', 'second', 'third']);
+    expect(local.popped).to.equal(2);
+  });
+});
 
 describe('a channel', () => {
   it('is made of a connection and a codec', async () => {

@@ -1,5 +1,8 @@
+import { deepStrictEqual } from 'node:assert/strict';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { Packr } from 'msgpackr';
 import { bytesCodec, type Codec, json, msgpack, textCodec } from '../../lib/index.js';
 import { expectCode } from '../support/failure.js';
 import { Exchange } from './exchange.js';
@@ -105,7 +108,7 @@ describe('codecs', () => {
     it('carries any value there is', () => {
       fc.assert(
         fc.property(anything, (value) => {
-          expect(exchange.carry(msgpack(), value)).to.deep.equal(value);
+          deepStrictEqual(exchange.carry(msgpack(), value), value);
         }),
         { numRuns: 500, verbose: true },
       );
@@ -115,7 +118,7 @@ describe('codecs', () => {
       fc.assert(
         fc.property(anything, (value) => {
           const codec = msgpack({ cyclic: true });
-          expect(exchange.carry(codec, value, msgpack())).to.deep.equal(value);
+          deepStrictEqual(exchange.carry(codec, value, msgpack()), value);
         }),
         { numRuns: 500, verbose: true },
       );
@@ -195,6 +198,129 @@ describe('codecs', () => {
       const shared = { x: 1 };
       const [a, b] = exchange.carry(msgpack<unknown[]>({ cyclic: true }), [shared, shared]);
       expect(a).to.equal(b);
+    });
+
+    describe('what it cannot carry as what it is', () => {
+      const { port1, port2 } = new MessageChannel();
+      after(() => {
+        port1.close();
+        port2.close();
+      });
+      class Tagged {
+        readonly n = 1;
+        get [Symbol.toStringTag](): string {
+          return 'Tagged';
+        }
+      }
+      const KINDS: Record<string, readonly [value: unknown, what: RegExp]> = {
+        'a WeakMap': [new WeakMap(), /a WeakMap/],
+        'a WeakSet': [new WeakSet(), /a WeakSet/],
+        'a WeakRef': [new WeakRef({}), /a WeakRef/],
+        'a promise': [Promise.resolve(1), /a Promise/],
+        'a SharedArrayBuffer': [new SharedArrayBuffer(8), /a SharedArrayBuffer/],
+        'a view of one': [new Int32Array(new SharedArrayBuffer(8)), /a view of a SharedArrayBuffer/],
+        'a DataView of one': [new DataView(new SharedArrayBuffer(8)), /a view of a SharedArrayBuffer/],
+        'a MessagePort': [port1, /a MessagePort/],
+        'an AbortSignal': [new AbortController().signal, /an? AbortSignal/],
+        'a boxed number': [new Number(1), /a Number/],
+        'a boxed string': [new String('a'), /a String/],
+        'a boxed boolean': [new Boolean(false), /a Boolean/],
+        'a boxed BigInt': [Object(1n), /a BigInt/],
+        'a boxed symbol': [Object(Symbol('s')), /a Symbol/],
+        'a function': [() => {}, /a function/],
+        'a class': [class {}, /a function/],
+        'a symbol': [Symbol('s'), /a symbol/],
+        'a generator': [(function* () {})(), /a Generator/],
+        'a Blob': [new Blob([]), /a Blob/],
+        'an object with a kind of its own': [new Tagged(), /a Tagged/],
+        'a Date of another realm': [runInNewContext('new Date()'), /a Date of another realm/],
+        'a Map of another realm': [runInNewContext('new Map()'), /a Map of another realm/],
+        ...('Float16Array' in globalThis && {
+          'a Float16Array': [
+            new (globalThis as unknown as { Float16Array: new (size: number) => unknown }).Float16Array(2),
+            /a Float16Array/,
+          ] as const,
+        }),
+      };
+      for (const [kind, [value, what]] of Object.entries(KINDS)) {
+        it(`is ${kind}, wherever it is`, () => {
+          for (const codec of [msgpack(), msgpack({ cyclic: true })]) {
+            refuses(codec, value, what);
+            refuses(codec, { before: 1, list: [0, { deep: value }] }, /at \.list\[1\]\.deep:/);
+            refuses(codec, { 'a key': new Map([['k', value]]) }, /at \["a key"\]\.get\("k"\):/);
+            if (typeof value !== 'symbol') refuses(codec, new Set([value]), what);
+            expect(exchange.carry(codec, { next: [1] })).to.deep.equal({ next: [1] });
+          }
+        });
+      }
+
+      it('leaves those who use msgpackr for themselves alone', () => {
+        const own = new Packr();
+        expect(own.unpack(own.pack({ ref: new WeakRef({}) }))).to.deep.equal({ ref: {} });
+      });
+    });
+
+    it('carries what is derived from a Map, Set, typed array, array or error as that', () => {
+      class Names extends Map<string, unknown> {}
+      class Marks extends Set<number> {}
+      class Floats extends Float32Array {}
+      class List extends Array<number> {}
+      class Failure extends Error {}
+      const names = new Names([['a', new Names([['b', 1]])]]);
+      for (const codec of [msgpack(), msgpack({ cyclic: true })]) {
+        const arrived = exchange.carry<unknown>(codec, {
+          names,
+          again: names,
+          marks: new Marks([1, 2]),
+          floats: new Floats([1.5, -2]).subarray(1),
+          list: List.of(1, 2),
+          failure: new Failure('failed'),
+        }) as { [name in 'names' | 'again' | 'marks' | 'floats' | 'list' | 'failure']: unknown };
+        const map = new Map([['a', new Map([['b', 1]])]]);
+        expect(arrived.names).to.deep.equal(map);
+        expect(arrived.again).to.deep.equal(map);
+        expect(arrived.marks).to.deep.equal(new Set([1, 2]));
+        expect(arrived.floats).to.deep.equal(new Float32Array([-2]));
+        expect(arrived.list).to.deep.equal([1, 2]);
+        expect(arrived.failure).to.be.instanceOf(Error).with.property('message', 'failed');
+      }
+    });
+
+    it('carries an instance of a class as a plain object, or as what its toJSON gives', () => {
+      class Point {
+        readonly #hidden = 3;
+        readonly x = 1;
+        get y(): number {
+          return this.#hidden;
+        }
+      }
+      class Money {
+        readonly cents = 5n;
+        toJSON(): unknown {
+          return { cents: `${this.cents}` };
+        }
+      }
+      class Prices extends Map<string, Money> {
+        toJSON(): unknown {
+          return [...this.keys()];
+        }
+      }
+      const url = new URL('http://a.b/c');
+      const bare = Object.assign(Object.create(null), { a: 1 });
+      const value = {
+        point: new Point(),
+        money: new Money(),
+        url,
+        bare,
+        prices: new Prices([['tea', new Money()]]),
+      };
+      expect(exchange.carry<unknown>(msgpack(), value)).to.deep.equal({
+        point: { x: 1 },
+        money: { cents: '5' },
+        url: 'http://a.b/c',
+        bare: { a: 1 },
+        prices: ['tea'],
+      });
     });
 
     it('refuses functions, symbols and what is nested too deeply', () => {

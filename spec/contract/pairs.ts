@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Client, type ClientOptions, type Connection, RingChannel, Server } from '../../lib/index.js';
+import { authority, certificate } from '../support/certificates.js';
 import { type Folders, newFolders } from '../support/folders.js';
 import { FrameCutter } from '../support/frameCutter.js';
 import { Relay } from '../support/relay.js';
@@ -56,6 +57,8 @@ class ChannelPair implements Pair {
 export interface Between {
   readonly transport: 'inproc' | 'shm' | 'tcp';
   readonly wire?: 'native' | 'net';
+  /** Over TLS. */
+  readonly tls?: true;
   /** Puts a relay between the two, which cuts connections, and frames in so many pieces. */
   readonly piecesPerFrame?: number;
 }
@@ -142,7 +145,9 @@ class PeerPair implements Pair {
     const { transport } = this.#between;
     const server = this.#serverName;
     const connecting = this.#client.connect(
-      transport === 'inproc' ? { transport, server } : { transport, server, port: this.#port },
+      transport === 'inproc'
+        ? { transport, server }
+        : { transport, server, port: this.#port, ...(this.#between.tls && { tls: { ca: authority } }) },
     );
     let settled = false;
     const settle = (): void => {
@@ -210,7 +215,10 @@ class PeerPair implements Pair {
       await this.#server.listen({ transport: 'inproc' });
       return;
     }
-    const { port } = await this.#server.listen({ port: 0 });
+    const { port } = await this.#server.listen({
+      port: 0,
+      ...(this.#between.tls && { tls: certificate('server') }),
+    });
     if (this.#relay !== null) this.#relay.targetPort = port;
     this.#port = this.#relay?.port ?? port;
   }

@@ -20,3 +20,14 @@ for (const wire of ['native', 'net'] as const) {
     { reopen, messages: 100_000, runs: 50 },
   );
 }
+
+queueContract('tcp over tls', (capacity) => openPeers(capacity, { transport: 'tcp', tls: true }), {
+  reopen,
+  messages: 200_000,
+  runs: 25,
+});
+queueContract(
+  'tcp over tls, cut',
+  (capacity) => openPeers(capacity, { transport: 'tcp', tls: true, piecesPerFrame: 1 }),
+  { reopen, messages: 50_000, runs: 25 },
+);

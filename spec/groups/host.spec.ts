@@ -1,9 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import type { TcpshmError } from '../../lib/errors.js';
 import { GroupHost } from '../../lib/group/host.js';
 import type { GroupModule } from '../../lib/group/module.js';
 import { claim, discard, type Parcel, parcelOf } from '../../lib/group/parcel.js';
-import type { Connection } from '../../lib/index.js';
+import type { Connection, DiagnosticEvents } from '../../lib/index.js';
 import { native } from '../../lib/memory/native.js';
 import type { Scene } from '../peers/support.js';
 import { GroupScene, THREAD_WAYS } from './support.js';
@@ -81,6 +82,44 @@ describe('the host of the connections of a group', () => {
       discard(parcel);
       await scene.until(() => clientEnded.length > 0, 'the end');
       expect(clientEnded[0]?.reason).to.equal('peer ended');
+    });
+
+    it(`counts on with a connection, and tells what it has counted itself, over ${way}`, async () => {
+      const { remote, local } = await scene.pair(way);
+      local.send('one');
+      await scene.until(() => remote.popped === 1, 'the message');
+      const moved: unknown[] = [];
+      const hear = (event: unknown): void => {
+        const { connection, ...rest } = event as DiagnosticEvents<Connection>['tcpshm:connected'];
+        moved.push(connection.remoteName, rest.role, rest.moved);
+      };
+      subscribe('tcpshm:connected', hear);
+      const { host } = newHost();
+      try {
+        host.take(1, parcelled(remote));
+      } finally {
+        unsubscribe('tcpshm:connected', hear);
+      }
+      expect(moved).to.deep.equal([remote.remoteName, 'server', true]);
+      const connection = host.connections[0] as Connection;
+      expect(connection.stats()).to.include({
+        receivedMessages: 1,
+        receivedBytes: 16,
+        logins: 1,
+        resumes: 0,
+      });
+      local.send('two');
+      await scene.until(() => {
+        host.poll(1);
+        return connection.popped === 2;
+      }, 'the other message');
+      expect(connection.stats()).to.include({ receivedMessages: 2, receivedBytes: 32, logins: 1 });
+      expect(host.report).to.deep.include({ connections: 1, sleeps: 0, wakeups: 0 });
+      const own = { receivedMessages: 1, receivedBytes: 16, sentMessages: 0, logins: 0, resumes: 0 };
+      expect(host.report.total).to.include(own);
+      connection.close();
+      expect(host.report.total).to.include(own);
+      expect(host.report.connections).to.equal(0);
     });
 
     it(`has told of the end of a link when it was asked to look, and not before, over ${way}`, async () => {

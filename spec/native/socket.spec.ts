@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { type NativeSocket, native } from '../../lib/memory/native.js';
 import {
@@ -295,6 +296,40 @@ describe('NativeSocket', () => {
     let path: string;
     beforeEach(() => {
       path = join(newFolder(), 'socket');
+    });
+
+    it('tells at both ends which process is at the other one', async () => {
+      const listener = own(n.listenUnix(path, 8));
+      const near = own(n.connectUnix(path));
+      const far = own(await accepted(listener));
+      const mine = { pid: process.pid, uid: process.geteuid?.(), gid: process.getegid?.() };
+      expect(near.peerCredentials()).to.deep.equal(mine);
+      expect(far.peerCredentials()).to.deep.equal(mine);
+      near.close();
+      expect(far.peerCredentials()).to.deep.equal(mine);
+      expectFailure(() => near.peerCredentials(), { code: 'EBADF' });
+    });
+
+    it('tells them of a process of another user, as the kernel has them', async function () {
+      if (process.geteuid?.() !== 0) this.skip();
+      const listener = own(n.listenUnix(path, 8));
+      for (const opened of [dirname(path), path]) chmodSync(opened, 0o777);
+      const connects = `require('net').connect(process.argv[1]).on('error', (e) => { throw e; });`;
+      const child = spawn(process.execPath, ['-e', connects, path], {
+        uid: 65534,
+        gid: 65533,
+        stdio: 'inherit',
+      });
+      try {
+        const far = own(await accepted(listener));
+        expect(far.peerCredentials()).to.deep.equal({ pid: child.pid, uid: 65534, gid: 65533 });
+      } finally {
+        child.kill('SIGKILL');
+      }
+    });
+
+    it('tells nothing of the other end of a socket of TCP', async () => {
+      for (const end of await pair()) expect(end.peerCredentials()).to.equal(null);
     });
 
     it('connects at once, and names the path', async () => {

@@ -49,6 +49,33 @@ describe('a connection whose session moves to a fresh file', () => {
       expect(bob.side.ends.open.lost).to.equal(false);
     });
 
+    it('with the numbers that it had, of what is done again there too', () => {
+      const counted = (): readonly number[] => {
+        const { sentMessages, sentBytes, receivedMessages, receivedBytes, fullAllocs, fullPeriods } =
+          bob.stats();
+        return [sentMessages, sentBytes, receivedMessages, receivedBytes, fullAllocs, fullPeriods];
+      };
+      for (let i = 0; i < 3; i++) alice.send('12345678');
+      while (bob.send(new Uint8Array(1000)));
+      const { sentBytes, highWaterBytes } = bob.stats();
+      expect(counted()).to.deep.equal([4, sentBytes, 0, 0, 1, 1]);
+      claim(bob, 'begun before');
+      bob.front();
+      takeOver();
+      // In the file before, and then once more in the fresh one.
+      bob.pop();
+      bob.push();
+      bob.side.renew();
+      expect(counted()).to.deep.equal([5, sentBytes + 24, 1, 16, 1, 1]);
+      expect(bob.stats().highWaterBytes).to.be.at.least(highWaterBytes);
+      expect(bob.stats()).to.include({ pushed: 5, popped: 1 });
+      takeOver();
+      receive(bob);
+      receive(alice);
+      bob.send('1');
+      expect(counted()).to.deep.equal([6, sentBytes + 40, 3, 48, 1, 1]);
+    });
+
     it('with a message that was allocated before', () => {
       claim(bob, 'begun before');
       takeOver();
@@ -225,6 +252,7 @@ describe('a connection whose session moves to a fresh file', () => {
           ended: null,
           error: null,
           wire: null,
+          traffic: null,
           poll: () => calls.push('poll'),
           close: () => calls.push('close'),
           abandon: () => calls.push('abandon'),

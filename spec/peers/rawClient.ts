@@ -25,8 +25,13 @@ export class RawClient {
     this.#connected = connected;
   }
 
-  static async connect(name: string, scene: Scene, address: ConnectOptions): Promise<RawClient> {
-    const connected = await scene.socket(address);
+  static async connect(
+    name: string,
+    scene: Scene,
+    address: ConnectOptions,
+    localAddress?: string,
+  ): Promise<RawClient> {
+    const connected = await scene.socket(address, localAddress);
     connected.socket.setNoDelay(true);
     return new RawClient(name, scene, connected);
   }

@@ -209,9 +209,12 @@ export class Scene {
   }
 
   /** A raw socket, and what it has received. */
-  async socket(address: ConnectOptions): Promise<{ socket: Socket; received: Buffer[]; ended(): boolean }> {
+  async socket(
+    address: ConnectOptions,
+    localAddress = '127.0.0.1',
+  ): Promise<{ socket: Socket; received: Buffer[]; ended(): boolean }> {
     const { port } = address as { port: number };
-    const socket = connect({ port, host: '127.0.0.1' });
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     this.#sockets.push(socket);
     const received: Buffer[] = [];
     let ended = false;

@@ -1,9 +1,9 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { expect } from 'chai';
 import type { RingPool, TcpshmError } from '../../lib/index.js';
 import { Random, randomSeed } from '../support/random.js';
 import { until } from '../support/until.js';
-import { DOOMED, expectRejection, type PoolScene, poolScene, rejection } from './support.js';
+import { DOOMED, expectRejection, FAILING, type PoolScene, poolScene, rejection } from './support.js';
 import { FIRST, RUNS } from './tasks.js';
 
 describe('a task of a RingPool', () => {
@@ -152,6 +152,38 @@ describe('a task of a RingPool', () => {
       const other = scene.pool({ name: 'echo' });
       await expectRejection(other.run(1, { filename: DOOMED }), 'ERR_WORKER');
       expect(await other.run(1)).to.equal(1);
+    });
+
+    it('starts a module that crashes before it has run anything ever later', async () => {
+      const pool = scene.pool({ filename: FAILING });
+      const failed: number[] = [];
+      pool.on('error', ({ code }) => {
+        expect(code).to.equal('ERR_WORKER');
+        failed.push(performance.now());
+      });
+      await until(() => failed.length === 5, 'five failures');
+      // Half of a delay is left to chance: 50, 100, 200, 400.
+      for (let i = 1; i < 5; i++) {
+        expect((failed[i] as number) - (failed[i - 1] as number), `delay ${i}`).to.be.at.least(
+          24 * 2 ** (i - 1),
+        );
+      }
+      // The next start is half a second away.
+      const closing = pool.close();
+      await closing;
+      const other = scene.pool({ filename: FAILING, minThreads: 0 });
+      await expectRejection(other.run(1, { name: 'never' }), 'ERR_WORKER');
+    });
+
+    it('does not wait to replace a thread that has run something', async () => {
+      const pool = scene.pool({ name: 'echo' });
+      // So often that the waits would take longer than the watchdog does, if there were some.
+      for (let round = 0; round < 12; round++) {
+        expect(await pool.run(round)).to.equal(round);
+        const gone = once(pool, 'error');
+        await pool.threads[0]?.terminate();
+        await gone;
+      }
     });
 
     it('rejects when no thread can be started', async () => {

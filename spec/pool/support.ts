@@ -3,6 +3,7 @@ import { RingPool, type RingPoolOptions } from '../../lib/index.js';
 import { FIRST } from './tasks.js';
 
 export const TASKS = new URL('./tasks.js', import.meta.url);
+export const FAILING = new URL('./failing.js', import.meta.url);
 export const DOOMED = new URL('./doomed.js', import.meta.url);
 /** Room for the counts of so many tasks. */
 export const NUMBERS = 5000;

@@ -370,6 +370,33 @@ describe('RingPort', () => {
       expect(got).to.deep.equal(Array.from({ length: 500 }, (_, i) => i));
     });
 
+    it('is closed when its handle is discarded, unless it was opened', async () => {
+      const { port1, port2 } = pair();
+      port2.postMessage('before');
+      const handle = port2.detach();
+      const closed = once(port1, 'close');
+      const message = received(port1);
+      RingPort.discard(structuredClone(handle));
+      RingPort.discard(handle);
+      expect(await message).to.equal('before');
+      await closed;
+      const other = pair();
+      const given = other.port2.detach();
+      const opened = RingPort.open(given);
+      open.push(opened);
+      let ended = false;
+      other.port1.on('close', () => {
+        ended = true;
+      });
+      RingPort.discard(given);
+      // Longer than it takes to look whether the other port is there.
+      await sleep(400);
+      other.port1.postMessage('it is open still');
+      expect(await received(opened)).to.equal('it is open still');
+      expect(ended).to.equal(false);
+      expectCode(() => RingPort.discard({} as never), 'ERR_OPTION');
+    });
+
     it('is open in one thread at a time', () => {
       const { port2 } = pair();
       const handle = port2.detach();

@@ -25,6 +25,7 @@ const TERMS: ServerTerms = {
   durability: 'process',
   heartbeatIntervalMs: 20,
   connectionTimeoutMs: 200,
+  maxCapacityBytes: 65536,
   codec: '',
   sendCapacityBytes: NONE,
   receiveCapacityBytes: NONE,
@@ -80,6 +81,16 @@ describe('the agreement on a login', () => {
       ).to.deep.equal({ transport: 'shm', clientToServer: 0, serverToClient: expected });
     });
   }
+
+  it('is refused on a capacity beyond what clients may choose, unless the server wants it too', () => {
+    for (const direction of ['clientToServer', 'serverToClient'] as const) {
+      const hello = { ...HELLO, [direction]: 131072 };
+      expect(agree(hello, TERMS)).to.have.property('code', 'ERR_CAPACITY');
+      const own = { ...NONE, shm: 131072 };
+      const willing = agree(hello, { ...TERMS, sendCapacityBytes: own, receiveCapacityBytes: own });
+      expect(willing).to.have.property(direction, 131072);
+    }
+  });
 
   it('is refused on different capacities, with both', () => {
     const decision = agree(

@@ -237,7 +237,7 @@ describe('frames', () => {
     expectCode(
       () => feed(new FrameReader(new Notes()), other, [100]),
       'ERR_PROTOCOL_VERSION',
-      /speaks protocol version 2, the peer 3/,
+      /speaks protocol version 3, the peer 4/,
     );
   });
 
@@ -267,11 +267,11 @@ describe('frames', () => {
       header.seal();
       return header.bytes;
     };
-    for (const kind of [0, 8, 255]) {
+    for (const kind of [0, 10, 255]) {
       expectCode(
         () => feed(new FrameReader(new Notes()), make(kind, 0), [24]),
         'ERR_PROTOCOL',
-        /kind must be from 1 to 7/,
+        /kind must be from 1 to 9/,
       );
     }
     for (const kind of [1, 2, 3, 4, 5, 7]) {

@@ -133,7 +133,7 @@ class Side {
     if (idle) this.replication.idle();
     let left = send;
     const { replication } = this;
-    while (left > 0 && replication.prepare(false)) {
+    while (left > 0 && replication.prepare()) {
       const bytes = Buffer.concat([
         replication.header.bytes.subarray(replication.headerStart),
         this.outgoing.bytes.subarray(
@@ -331,15 +331,15 @@ describe('two copies of two rings', () => {
   it('send nothing when there is nothing to say, and a header alone as a heartbeat', () => {
     const [a, b] = pair(0);
     settle(a, b);
-    expect(a.replication.prepare(false)).to.equal(false);
-    expect(a.replication.prepare(true)).to.equal(true);
+    expect(a.replication.prepare()).to.equal(false);
+    expect(a.replication.prepare(0x80000000 | 0)).to.equal(true);
     expect([a.replication.firstLength, a.replication.secondLength]).to.deep.equal([0, 0]);
     expect(a.replication.sending).to.equal(true);
     a.replication.sent(23);
     expect([a.replication.sending, a.replication.headerStart]).to.deep.equal([true, 23]);
     a.replication.sent(1);
     expect(a.replication.sending).to.equal(false);
-    expect(a.replication.prepare(false)).to.equal(false);
+    expect(a.replication.prepare()).to.equal(false);
   });
 
   it('keep a batch apart until it is published', () => {
@@ -361,7 +361,7 @@ describe('two copies of two rings', () => {
     const [a, b] = pair(0, 1 << 20);
     while (a.producer.pushed < 9000 && a.push());
     expect(a.replication.unsent).to.be.above(2 * 256 * 1024);
-    expect(a.replication.prepare(false)).to.equal(true);
+    expect(a.replication.prepare()).to.equal(true);
     expect(a.replication.firstLength).to.equal(256 * 1024);
     drain(a, b);
     expectAll(a, b);

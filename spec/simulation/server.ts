@@ -68,6 +68,7 @@ export class SimulatedServer {
           bootId: '',
           durability: scene.disks.server ? 'disk' : 'process',
           ...TIMING,
+          maxCapacityBytes: 2 ** 30,
           codec: '',
           sendCapacityBytes: ANY,
           receiveCapacityBytes: ANY,
@@ -90,21 +91,31 @@ export class SimulatedServer {
         memoryOf: () => scene.violated('threads were not asked for'),
         admit: () => this.endpoint.given(),
         mismatch: (_, numbers) => scene.violated(`the server refuses: ${JSON.stringify(numbers)}`),
+        refused() {},
         failed: (error) => {
           if (!isDying()) scene.failed(this.endpoint, error);
         },
       },
-      { maxPendingLogins: 4, loginTimeoutMs: LOGIN_TIMEOUT_MS },
-    );
-    reception.add({
-      address: { transport: 'inproc' },
-      accept: () => {
-        const wire = scene.waiting.shift() ?? null;
-        if (wire !== null) this.#wires.push(wire);
-        return wire;
+      {
+        maxPendingLogins: 4,
+        loginTimeoutMs: LOGIN_TIMEOUT_MS,
+        maxLoginsPerSecond: 1e9,
+        maxFailedLogins: 1e9,
+        failedLoginWindowMs: 1000,
       },
-      close: async () => {},
-    });
+    );
+    reception.add(
+      {
+        address: { transport: 'inproc' },
+        accept: () => {
+          const wire = scene.waiting.shift() ?? null;
+          if (wire !== null) this.#wires.push(wire);
+          return wire;
+        },
+        close: async () => {},
+      },
+      { keys: null },
+    );
     return reception;
   }
 

@@ -1,0 +1,418 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TcpshmError } from '../errors.js';
+import type { ConnectOptions } from '../login/dial.js';
+import type { RunOptions } from '../poll/drive.js';
+import type { Call, Method, RequestOptions } from './call.js';
+import type { Lane } from './destinationLanes.js';
+import { Member } from './destinationMember.js';
+import {
+  checkRequest,
+  type DestinationEvent,
+  type DestinationOptions,
+  planLimits,
+} from './destinationOptions.js';
+import { type Decision, DestinationPlan } from './destinationPlan.js';
+import type { Ticket } from './destinationQueue.js';
+import { addressKey, type DestinationAddresses, type Resolver, resolverOf } from './destinationResolver.js';
+
+/** A request, from `request` until its promise is settled. */
+interface Asked {
+  readonly method: Method;
+  readonly value: unknown;
+  readonly options: RequestOptions;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+  /** While it is in flight. */
+  call: Call | null;
+  onAbort: (() => void) | null;
+  timer: NodeJS.Timeout | null;
+}
+
+type Sent = Ticket<Asked>;
+
+/** A timer cannot wait for longer. */
+const LONGEST_MS = 0x7fffffff;
+
+/**
+ * Requests to a service that may have several servers, over a pool of connections to them: which grows with what waits,
+ * shrinks when it is idle, and goes on with another server when one is gone for good. Each connection is a session, so
+ * a link that breaks and comes back loses and repeats nothing. README.md has what each mode promises.
+ *
+ *     const prices = new Destination([{ port: 7000 }, { port: 7001 }], { name: 'trader' });
+ *     void prices.run();
+ *     await prices.request('price', 'ACME', { idempotent: true });
+ *
+ * Works while it `run`s, or while `poll` is called and the event loop turns. Belongs to one thread.
+ */
+export class Destination {
+  readonly name: string;
+  readonly #options: DestinationOptions;
+  readonly #plan: DestinationPlan<Asked>;
+  readonly #resolver: Resolver;
+  readonly #addresses = new Map<string, ConnectOptions>();
+  readonly #members = new Map<Lane<Asked>, Member>();
+  /** What ends in its own time: members that were closed. */
+  readonly #endings = new Set<Promise<unknown>>();
+  /** What the user's handler threw, for the next polls. */
+  readonly #thrown: unknown[] = [];
+  /** What `poll` was last given; while it runs, the clock. */
+  #now = 0;
+  #pumping = false;
+  #run: { readonly options: RunOptions; readonly failed: (error: unknown) => void } | null = null;
+  #onWake: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+  #onClosed: (() => void) | null = null;
+
+  /** Throws ERR_NAME, ERR_OPTION. Connects to nothing before it is polled or run. */
+  constructor(addresses: DestinationAddresses, options: DestinationOptions) {
+    this.#plan = new DestinationPlan<Asked>(planLimits(options), Math.random);
+    this.name = options.name;
+    this.#options = options;
+    this.#resolver = resolverOf(addresses);
+  }
+
+  /** Requests that wait for a connection. */
+  get queued(): number {
+    return this.#plan.queued;
+  }
+
+  /** Its connections, by their names. */
+  get connections(): readonly {
+    name: string;
+    address: string;
+    state: Lane<unknown>['state'];
+    inFlight: number;
+  }[] {
+    return [...this.#plan.lanes].map((lane) => ({
+      name: this.#nameOf(lane),
+      address: lane.address,
+      state: lane.state,
+      inFlight: lane.inFlight.size,
+    }));
+  }
+
+  /**
+   * Asks one of the servers, and gives its answer. `synchronous` ones go one after another over the main connection, a
+   * `oneShot` goes at once or is rejected with ERR_NOT_SENT, an `idempotent` one is sent again, perhaps to another server,
+   * until it is answered or given up (its `body` must be a function then). Rejects with what `Messenger.request` does,
+   * ERR_UNANSWERED when the connection was lost after it had begun to leave, ERR_QUEUE_FULL, ERR_CONNECT when no more
+   * attempts are allowed, ERR_TIMEOUT, ERR_OPTION, ERR_CLOSED, and the signal's reason. `timeoutMs` is real time, and counts
+   * from this call on.
+   */
+  request<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): Promise<R> {
+    const { signal, timeoutMs } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise<R>((resolve, reject) => {
+      checkRequest(options);
+      const asked: Asked = {
+        method,
+        value,
+        options,
+        resolve: resolve as (answer: unknown) => void,
+        reject,
+        call: null,
+        onAbort: null,
+        timer: null,
+      };
+      const ticket = this.#plan.submit(asked, options);
+      if (signal !== undefined) {
+        asked.onAbort = () => this.#giveUp(ticket, signal.reason);
+        signal.addEventListener('abort', asked.onAbort, { once: true });
+      }
+      if (timeoutMs !== undefined) {
+        asked.timer = setTimeout(() => this.#giveUp(ticket, timedOut(timeoutMs, asked.call)), timeoutMs);
+      }
+      this.#pump();
+    });
+  }
+
+  /**
+   * Does all there is to do, once. `now` in milliseconds, of a clock that does not go backwards. Throws what `onEvent` has
+   * thrown.
+   */
+  poll(now: number = performance.now()): void {
+    this.#now = now;
+    for (const member of [...this.#members.values()]) member.poll(now);
+    this.#pump();
+    if (this.#thrown.length > 0) throw this.#thrown.shift();
+  }
+
+  /**
+   * Polls by itself, as `Client.run` does, until the signal aborts or it is closed. Rejects with what a handler throws.
+   * Not with the idle strategy 'busy', as logins need the event loop.
+   */
+  async run(options: RunOptions = {}): Promise<void> {
+    if (this.#run !== null) throw new TcpshmError('ERR_BUSY', `the destination '${this.name}' runs already`);
+    const { signal } = options;
+    const failure = new Promise<never>((_, reject) => {
+      this.#run = { options, failed: reject };
+    });
+    failure.catch(() => {});
+    const wake = (): void => this.#wake();
+    signal?.addEventListener('abort', wake);
+    try {
+      for (const member of this.#members.values()) this.#drive(member);
+      while (this.#plan.state !== 'closed' && !signal?.aborted) {
+        this.#pump();
+        await Promise.race([failure, this.#rest()]);
+      }
+    } finally {
+      signal?.removeEventListener('abort', wake);
+      this.#run = null;
+    }
+  }
+
+  /**
+   * Refuses new requests with ERR_CLOSED, waits until all others are settled, and closes the connections: for which it
+   * must be polled or run. With `force` all that are not settled are rejected with ERR_CLOSED now, and what they have left
+   * in sessions is removed. Twice is harmless; with `force` it ends what waits.
+   */
+  close(options: { readonly force?: boolean } = {}): Promise<void> {
+    this.#closing ??= new Promise<void>((resolve) => {
+      this.#onClosed = resolve;
+    }).then(async () => {
+      await Promise.all(this.#endings);
+    });
+    this.#note();
+    this.#plan.close(options.force ?? false, this.#time);
+    this.#pump();
+    this.#wake();
+    return this.#closing;
+  }
+
+  /** Does what the plan decides, until there is nothing more to do now. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      const now = this.#time;
+      for (let d = this.#plan.next(now); d !== null; d = this.#plan.next(now)) this.#act(d);
+    } finally {
+      this.#pumping = false;
+      this.#wake();
+    }
+  }
+
+  #act(decision: Decision<Asked>): void {
+    switch (decision.kind) {
+      case 'resolve':
+        void this.#resolve();
+        return;
+      case 'connect':
+      case 'resume':
+        void this.#connect(decision.lane, decision.kind);
+        return;
+      case 'send':
+        this.#send(decision.lane, decision.ticket);
+        return;
+      case 'recall':
+        this.#recall(decision.ticket);
+        return;
+      case 'fail':
+        this.#settle(decision.ticket.item, decision.error);
+        return;
+      case 'retire':
+        this.#retire(decision.lane, decision.remove);
+        return;
+      case 'closed':
+        this.#onClosed?.();
+    }
+  }
+
+  async #resolve(): Promise<void> {
+    try {
+      const found = await this.#resolver();
+      this.#addresses.clear();
+      for (const address of found) this.#addresses.set(addressKey(address), address);
+      this.#plan.resolved([...this.#addresses.keys()], this.#time);
+    } catch (cause) {
+      const reason = `the addresses of '${this.name}' cannot be resolved: ${(cause as Error).message}`;
+      const error = new TcpshmError('ERR_CONNECT', reason, cause);
+      this.#plan.unresolved(error, this.#time);
+      this.#tell({ kind: 'unresolved', error });
+    }
+    this.#pump();
+  }
+
+  async #connect(lane: Lane<Asked>, kind: 'connect' | 'resume'): Promise<void> {
+    const name = this.#nameOf(lane);
+    try {
+      const member = this.#members.get(lane) ?? this.#member(lane);
+      const connection = await member.connect();
+      // It may have been retired meanwhile.
+      if (this.#members.get(lane) !== member) return;
+      this.#plan.connected(lane, this.#time);
+      this.#drive(member);
+      this.#tell({ kind: kind === 'connect' ? 'connected' : 'resumed', name, connection });
+    } catch (thrown) {
+      if (lane.state === 'gone') return;
+      const error =
+        thrown instanceof TcpshmError
+          ? thrown
+          : new TcpshmError('ERR_CONNECT', `${name}: ${(thrown as Error).message}`, thrown);
+      if (kind === 'connect') this.#forget(lane, false);
+      this.#note();
+      this.#plan.refused(lane, error, this.#time);
+      this.#tell({ kind: 'refused', name, error });
+    }
+    this.#pump();
+  }
+
+  #member(lane: Lane<Asked>): Member {
+    const name = this.#nameOf(lane);
+    const address = this.#addresses.get(lane.address) as ConnectOptions;
+    const member = new Member(name, address, this.#options, {
+      ended: (final, error) => {
+        if (this.#members.get(lane) !== member) return;
+        this.#note();
+        if (final) this.#plan.broken(lane, this.#time);
+        else this.#plan.ended(lane, this.#time);
+        this.#tell({ kind: 'ended', name, error });
+        this.#pump();
+      },
+    });
+    this.#members.set(lane, member);
+    return member;
+  }
+
+  #send(lane: Lane<Asked>, ticket: Sent): void {
+    const { item } = ticket;
+    // What may run twice is repeated by the plan, which may choose another server.
+    const { idempotent: _, synchronous: _one, signal: _signal, timeoutMs: _ms, ...options } = item.options;
+    const member = this.#members.get(lane) as Member;
+    let call: Call;
+    try {
+      call = member.call(item.method, item.value, options);
+    } catch (error) {
+      this.#plan.settled(ticket, this.#time);
+      this.#settle(item, error);
+      return;
+    }
+    item.call = call;
+    const ended = (end: () => void): void => {
+      if (item.call !== call) return;
+      item.call = null;
+      ticket.left = call.left;
+      end();
+      this.#pump();
+    };
+    call.response.then(
+      (answer) =>
+        ended(() => {
+          this.#plan.settled(ticket, this.#time);
+          this.#settle(item, null, answer);
+        }),
+      (error: unknown) => ended(() => this.#failed(lane, member, ticket, error)),
+    );
+  }
+
+  #failed(lane: Lane<Asked>, member: Member, ticket: Sent, error: unknown): void {
+    const code = error instanceof TcpshmError ? error.code : null;
+    if (code !== 'ERR_NOT_SENT' && code !== 'ERR_UNANSWERED') {
+      this.#plan.settled(ticket, this.#time);
+      this.#settle(ticket.item, error);
+      return;
+    }
+    // Somebody has closed the connection: nothing goes over it any more.
+    if (member.over) {
+      this.#note();
+      this.#plan.broken(lane, this.#time);
+    }
+    this.#plan.returned(ticket, this.#time);
+  }
+
+  #recall(ticket: Sent): void {
+    const { call } = ticket.item;
+    ticket.item.call = null;
+    call?.withdraw();
+  }
+
+  #giveUp(ticket: Sent, reason: unknown): void {
+    if (ticket.state === 'settled') return;
+    const { call } = ticket.item;
+    ticket.item.call = null;
+    this.#plan.settled(ticket, this.#time);
+    this.#settle(ticket.item, reason);
+    call?.cancel(reason);
+    this.#pump();
+  }
+
+  /** Rejects with a reason, or resolves. */
+  #settle(item: Asked, reason: unknown, answer?: unknown): void {
+    item.call = null;
+    if (item.timer !== null) clearTimeout(item.timer);
+    if (item.onAbort !== null) item.options.signal?.removeEventListener('abort', item.onAbort);
+    if (reason === null) item.resolve(answer);
+    else item.reject(reason);
+  }
+
+  #retire(lane: Lane<Asked>, remove: boolean): void {
+    const member = this.#members.get(lane);
+    if (member === undefined) return;
+    this.#forget(lane, remove);
+    if (member.connection !== null) this.#tell({ kind: 'closed', name: member.name, removed: remove });
+  }
+
+  #forget(lane: Lane<Asked>, remove: boolean): void {
+    const member = this.#members.get(lane);
+    this.#members.delete(lane);
+    if (member === undefined) return;
+    const ending = member.close(remove).finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
+    ending.catch((error: unknown) => this.#run?.failed(error));
+  }
+
+  /** Tells the plan what has left. */
+  #note(): void {
+    for (const lane of this.#plan.lanes) {
+      for (const ticket of lane.inFlight) if (ticket.item.call?.left) ticket.left = true;
+    }
+  }
+
+  #drive(member: Member): void {
+    if (this.#run === null) return;
+    const { options, failed } = this.#run;
+    member.run(options).catch(failed);
+  }
+
+  #tell(event: DestinationEvent): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      if (this.#run === null) this.#thrown.push(error);
+      else this.#run.failed(error);
+    }
+  }
+
+  /** Sleeps until something happens or is due. */
+  async #rest(): Promise<void> {
+    const ms = Math.min(this.#plan.restMs(performance.now()), LONGEST_MS);
+    const timer = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#onWake = resolve;
+    });
+    await Promise.race([woken, sleep(ms, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
+  }
+
+  #wake(): void {
+    this.#onWake?.();
+    this.#onWake = null;
+  }
+
+  get #time(): number {
+    if (this.#run !== null) this.#now = performance.now();
+    return this.#now;
+  }
+
+  #nameOf(lane: Lane<unknown>): string {
+    return `${this.name}-${lane.number}`;
+  }
+}
+
+function timedOut(timeoutMs: number, call: Call | null): TcpshmError {
+  const cause = call?.left
+    ? new TcpshmError('ERR_UNANSWERED', 'it had begun to leave: it may have run')
+    : new TcpshmError('ERR_NOT_SENT', 'no byte of it had left by then');
+  return new TcpshmError('ERR_TIMEOUT', `no answer within ${timeoutMs} ms`, cause);
+}

@@ -1,0 +1,439 @@
+import { randomBytes } from 'node:crypto';
+import type { Connection } from '../connection/connection.js';
+import type { Reader } from '../connection/side.js';
+import { TcpshmError } from '../errors.js';
+import { checkOptions, choice, duration, flag } from '../options.js';
+import { Scratch } from '../port/scratch.js';
+import type { Message } from '../ring/message.js';
+import type { Reading } from './assembler.js';
+import {
+  type Call,
+  type Caller,
+  type Load,
+  type Method,
+  type NoticeOptions,
+  PRIORITIES,
+  type RequestOptions,
+} from './call.js';
+import { Deadlines, TICK_MS } from './deadlines.js';
+import { OwnRequest } from './ownRequest.js';
+import { Flag, type Hello, MethodName, PacketHeader, PacketKind, readHello } from './packet.js';
+import { Requester } from './requester.js';
+import { Responder } from './responder.js';
+import { Sender } from './sender.js';
+import type { Handler, Served } from './served.js';
+import { type MessengerOptions, type MessengerSettings, messengerSettings } from './settings.js';
+
+/** Visits of polls between two looks at the clock, which costs more than they: timers look too, where they have a turn. */
+const VISITS_PER_CLOCK = 64;
+/** Names of methods that are kept as they are written. */
+const MOST_NAMES = 1024;
+
+/** What a messenger has seen. */
+export interface MessengerCounters {
+  /** Requests of the peer that are under way here now. */
+  readonly underWay: number;
+  /** Answers that nobody waited for any more. */
+  readonly lateAnswers: number;
+  /** What came for requests of the peer that had their end. */
+  readonly lateRequests: number;
+  /** Notifications without a handler, or too many at once: nobody is told of them otherwise. */
+  readonly refusedNotices: number;
+}
+
+/**
+ * Requests, streams and notifications over a connection: README.md beside this file has what is promised. Works while the
+ * client or server of the connection is polled or `run`s (an end of a RingChannel: while it is polled). Belongs to the
+ * thread of its connection, whose messages are all its own: nothing else may send over it, also no writer.
+ */
+export class Messenger implements Caller {
+  readonly connection: Connection;
+  readonly #settings: MessengerSettings;
+  readonly #deadlines: Deadlines;
+  readonly #sender: Sender;
+  readonly #requester: Requester;
+  readonly #responder: Responder;
+  readonly #header = new PacketHeader();
+  readonly #names = new Map<Method, MethodName>();
+  readonly #incarnation = (randomBytes(4).readUInt32LE() | 1) >>> 0;
+  readonly #popped: number;
+  /** The peer's incarnation, as far as it is known. */
+  #peer = 0;
+  #visits = 0;
+  #reading = false;
+  #timer: NodeJS.Timeout | null = null;
+  #ended: TcpshmError | null = null;
+  #drained: (() => void)[] = [];
+  #draining = false;
+
+  /** @internal @see messenger */
+  constructor(connection: Connection, options: MessengerOptions) {
+    this.connection = connection;
+    const settings = messengerSettings(connection, options);
+    this.#settings = settings;
+    this.#popped = connection.popped;
+    const scratch = new Scratch();
+    const reading: Reading = {
+      windowBytes: settings.windowBytes,
+      maxValueBytes: settings.maxValueBytes,
+      codec: settings.codec,
+      compression: settings.compression,
+      scratch,
+    };
+    this.#deadlines = new Deadlines(performance.now());
+    const pump = (): void => this.#attempt(() => this.#sender.pump(this.#requester.refill));
+    this.#sender = new Sender(connection, settings, scratch, (exchange, message) =>
+      this.#requester.exchanges.leaves(exchange as OwnRequest, message),
+    );
+    this.#requester = new Requester(this.#sender, reading, this.#deadlines, pump);
+    this.#responder = new Responder(
+      this.#sender,
+      reading,
+      settings.maxRequests,
+      this.#deadlines,
+      pump,
+      this.#pop,
+      (served) => {
+        if (settings.handlerTimeoutMs !== null) this.#limit(served, settings.handlerTimeoutMs);
+      },
+    );
+    this.#sender.hello = this.#hello(true);
+    connection.side.reader = this.#reader;
+    // One that sleeps does not know of it yet.
+    connection.side.stir();
+    pump();
+  }
+
+  /** Whether a request that is made now could leave: whether the peer is there, and nothing waits for room. */
+  get connected(): boolean {
+    return this.#ended === null && this.#sender.connected;
+  }
+
+  /** Own requests, streams and notifications that are not settled. */
+  get load(): Load {
+    const { waiting, open } = this.#requester.exchanges;
+    return { waiting, open };
+  }
+
+  get counters(): MessengerCounters {
+    const { lateAnswers } = this.#requester;
+    const { underWay, lateRequests, refusedNotices } = this.#responder;
+    return { underWay, lateAnswers, lateRequests, refusedNotices };
+  }
+
+  /**
+   * Asks the peer, and gives its answer. Rejects with ERR_ANSWER when that is an error (its cause), ERR_NOT_SENT,
+   * ERR_UNANSWERED, ERR_TIMEOUT, ERR_CODEC for a value that the codec cannot carry, the signal's reason, and what `body`
+   * throws. Throws ERR_OPTION, ERR_CLOSED, ERR_QUEUE_FULL.
+   */
+  request<R = unknown>(method: Method, value?: unknown, options: RequestOptions = NO_OPTIONS): Promise<R> {
+    return this.call<R>(method, value, options).response;
+  }
+
+  call<R = unknown>(method: Method, value?: unknown, options: RequestOptions = NO_OPTIONS): Call<R> {
+    return this.#begin(method, value, options, false, false);
+  }
+
+  /**
+   * Asks for an answer in parts, to be read by one loop; those that wait hold the other side back. Leaving the loop gives
+   * the request up. Its `next` rejects with what `request` rejects with. Throws what `request` throws.
+   */
+  stream<R = unknown>(
+    method: Method,
+    value?: unknown,
+    options: RequestOptions = NO_OPTIONS,
+  ): AsyncIterableIterator<R, undefined> {
+    if (options.idempotent === true) {
+      throw new TcpshmError(
+        'ERR_OPTION',
+        'what was read of a stream cannot be taken back: it is never idempotent',
+      );
+    }
+    const request = this.#begin(method, value, options, false, true);
+    request.response.catch(() => {});
+    return request.parts as unknown as AsyncIterableIterator<R, undefined>;
+  }
+
+  /**
+   * Tells the peer something, of which no answer is expected. Resolves when all of it is in the queue. Rejects with
+   * ERR_NOT_SENT, ERR_UNANSWERED (some of it was sent), ERR_CODEC, the signal's reason. Throws what `request` throws.
+   */
+  notify(method: Method, value?: unknown, options: NoticeOptions = NO_OPTIONS): Promise<void> {
+    return this.#begin(method, value, options, true, false).response;
+  }
+
+  /**
+   * Has requests and notifications of a method answered. Throws ERR_OPTION, also for a method that has a handler: `null`
+   * takes that away first.
+   */
+  handle(method: Method, handler: Handler | null): this {
+    new MethodName(method);
+    const { handlers } = this.#responder;
+    if (handler === null) {
+      handlers.delete(method);
+      return this;
+    }
+    if (typeof handler !== 'function') {
+      throw new TcpshmError('ERR_OPTION', `a handler must be a function, got ${String(handler)}`);
+    }
+    if (handlers.has(method)) throw new TcpshmError('ERR_OPTION', `'${method}' has a handler already`);
+    handlers.set(method, handler);
+    return this;
+  }
+
+  /** Refuses what is new of this side with ERR_CLOSED. Resolves when all that is not settled is. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    return new Promise((resolve) => {
+      this.#drained.push(resolve);
+      this.#tellDrained();
+    });
+  }
+
+  /**
+   * The end of the messenger: own requests are settled, the handlers of others aborted. The connection stays open, for
+   * another messenger: a requester whose handler was aborted is told when that says hello. Twice is harmless.
+   */
+  close(): void {
+    if (this.#ended !== null) return;
+    const { side } = this.connection;
+    if (side.reader === this.#reader) side.reader = null;
+    this.#end(new TcpshmError('ERR_CLOSED', 'the messenger was closed'));
+  }
+
+  readonly #reader: Reader = {
+    wants: true,
+    visit: (limit) => this.#visit(limit),
+    closed: (error) => this.#end(error),
+  };
+
+  #begin(
+    method: Method,
+    value: unknown,
+    options: RequestOptions,
+    notice: boolean,
+    many: boolean,
+  ): OwnRequest {
+    if (this.#ended !== null) throw this.#ended;
+    if (this.#draining) throw new TcpshmError('ERR_CLOSED', 'the messenger is drained');
+    const { exchanges } = this.#requester;
+    const most = this.#settings.maxOwnRequests;
+    if (exchanges.waiting + exchanges.open >= most) {
+      throw new TcpshmError('ERR_QUEUE_FULL', `${most} requests are under way`);
+    }
+    const name = this.#nameOf(method);
+    if (options !== NO_OPTIONS) checkRequest(options);
+    const request = new OwnRequest(this.#requester, name, value, options, notice);
+    if (many) this.#requester.expectParts(request);
+    if (options.signal?.aborted) {
+      request.stage = 'settled';
+      request.parts?.end(options.signal.reason);
+      request.reject(options.signal.reason);
+      return request;
+    }
+    if (options.timeoutMs !== undefined) this.#limit(request, options.timeoutMs);
+    this.#attempt(() => this.#requester.begin(request));
+    return request;
+  }
+
+  #nameOf(method: Method): MethodName {
+    let name = this.#names.get(method);
+    if (name === undefined) {
+      name = new MethodName(method);
+      if (this.#names.size === MOST_NAMES) this.#names.clear();
+      this.#names.set(method, name);
+    }
+    return name;
+  }
+
+  /** Does what writes into the ring. What the peer has done to that is for a poll to tell. */
+  #attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const { side, state } = this.connection;
+      if (state !== 'closed' && !side.ends.isTold(error)) throw error;
+    }
+  }
+
+  #visit(limit: number): boolean {
+    if (this.#reading) return false;
+    this.#reading = true;
+    const { ends } = this.connection.side;
+    let taken = 0;
+    try {
+      while (
+        taken < limit &&
+        !this.#responder.overloaded &&
+        this.#ended === null &&
+        ends.violation === null
+      ) {
+        const message = this.connection.front();
+        if (message === null) break;
+        this.#receive(message);
+        taken++;
+      }
+    } finally {
+      this.#reading = false;
+    }
+    if (this.#ended !== null) return taken > 0;
+    this.#requester.refill();
+    const sent = this.#sender.pump(this.#requester.refill);
+    if (this.#deadlines.size > 0 && ++this.#visits % VISITS_PER_CLOCK === 0) this.#look();
+    if (this.#draining) this.#tellDrained();
+    return taken > 0 || sent;
+  }
+
+  /** Takes a packet. It is popped before anybody acts on it: who dies with it does not have it again. */
+  #receive(message: Message): void {
+    const header = this.#header;
+    let wrong: string | null = null;
+    try {
+      wrong = header.read(message) ?? this.#dispatch(header, message);
+    } finally {
+      this.#pop();
+    }
+    if (wrong === null || this.connection.state === 'closed') return;
+    this.connection.side.violate(new TcpshmError('ERR_PROTOCOL', `a packet that cannot be: ${wrong}`));
+  }
+
+  #dispatch(header: PacketHeader, message: Message): string | null {
+    const answer = (header.flags & Flag.answer) !== 0;
+    const to = answer ? this.#requester : this.#responder;
+    switch (header.kind) {
+      case PacketKind.open:
+        this.#responder.open(header, message);
+        return null;
+      case PacketKind.data:
+        return to.data(header, message);
+      case PacketKind.credit:
+        return to.credit(header);
+      case PacketKind.fail: {
+        const payload = Uint8Array.prototype.slice.call(message.bytes().subarray(header.headerBytes));
+        this.#pop();
+        return answer ? this.#requester.fail(header, payload) : this.#responder.cancel(header, payload);
+      }
+      case PacketKind.cancel:
+        this.#pop();
+        return this.#responder.cancel(header, null);
+      default:
+        return this.#greet(readHello(message));
+    }
+  }
+
+  readonly #pop = (): void => {
+    if (this.connection.state !== 'closed' && this.connection.side.ends.consumer.held) this.connection.pop();
+  };
+
+  #greet(hello: Hello | string): string | null {
+    if (typeof hello === 'string') return hello;
+    this.#pop();
+    const isNew = hello.incarnation !== this.#peer;
+    const known = hello.answering === this.#incarnation;
+    this.#peer = hello.incarnation;
+    this.#sender.compresses =
+      hello.compression !== '' && hello.compression === this.#settings.compression?.name;
+    // What was to be told to the one that is gone would be wrong for this one.
+    if (hello.begins) this.#sender.forgetControls();
+    if (isNew) {
+      this.#sender.hello = this.#hello(this.#sender.hello?.begins ?? false);
+    }
+    this.#responder.greeted(hello, known);
+    this.#requester.greeted(hello, known, isNew);
+    return null;
+  }
+
+  #hello(begins: boolean): Hello {
+    const { windowBytes, maxRequests, compression } = this.#settings;
+    return {
+      incarnation: this.#incarnation,
+      begins,
+      popped: this.#popped,
+      windowBytes,
+      requests: maxRequests,
+      answering: this.#peer,
+      compression: compression?.name ?? '',
+    };
+  }
+
+  /** A request or a handler may take so long. */
+  #limit(timed: OwnRequest | Served, timeoutMs: number): void {
+    this.#deadlines.add(timed, performance.now() + timeoutMs);
+    this.#timer ??= setInterval(() => this.#look(), TICK_MS).unref();
+  }
+
+  /** Ends what has no time left. */
+  #look(): void {
+    for (const timed of this.#deadlines.expire(performance.now())) {
+      if (timed instanceof OwnRequest) this.#requester.expire(timed);
+      else this.#responder.expire(timed as Served);
+    }
+    if (this.#deadlines.size > 0 || this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #tellDrained(): void {
+    const { waiting, open } = this.#requester.exchanges;
+    if (waiting + open > 0) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  #end(error: TcpshmError): void {
+    if (this.#ended !== null) return;
+    this.#ended = error;
+    this.#requester.close(error);
+    this.#responder.close(error);
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#tellDrained();
+  }
+}
+
+/**
+ * A messenger over a connection; both sides make one. One for each connection, whatever becomes of its link: throws ERR_BUSY
+ * when it has one or a channel already, ERR_OPTION, ERR_CLOSED.
+ */
+export function messenger(connection: Connection, options: MessengerOptions = {}): Messenger {
+  const { side } = connection;
+  if (connection.state === 'closed') throw side.closedError();
+  if (side.reader !== null) {
+    throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
+  }
+  return new Messenger(connection, options);
+}
+
+const NO_OPTIONS: RequestOptions = {};
+
+/** Throws ERR_OPTION. */
+function checkRequest(options: RequestOptions): void {
+  checkOptions(options);
+  const { body, signal } = options;
+  duration(options.timeoutMs, 'timeoutMs', 1);
+  choice(options.priority, 'priority', PRIORITIES);
+  const idempotent = flag(options.idempotent, 'idempotent', false);
+  const oneShot = flag(options.oneShot, 'oneShot', false);
+  flag(options.synchronous, 'synchronous', false);
+  if (idempotent && oneShot) {
+    throw new TcpshmError('ERR_OPTION', 'what is sent once cannot be idempotent, which is sent again');
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
+  }
+  if (body === undefined) return;
+  const isFunction = typeof body === 'function';
+  if (idempotent && !isFunction) {
+    throw new TcpshmError(
+      'ERR_OPTION',
+      'the body of an idempotent request must be a function that gives it anew',
+    );
+  }
+  const isIterable =
+    typeof body === 'object' && body !== null && (Symbol.asyncIterator in body || Symbol.iterator in body);
+  if (!isFunction && !isIterable) {
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `body must be iterable, or a function that gives such, got ${String(body)}`,
+    );
+  }
+}
