@@ -3,6 +3,13 @@ import { TcpshmError } from '../errors.js';
 import { type SocketAddress, shownAddress } from './address.js';
 import type { TlsCertificate, TlsPeer } from './identity.js';
 
+/** What OpenSSL makes of an answer that is no record of TLS, by version of it (the last one: from 3.5 on, in Node.js 22). */
+const PLAIN_CODES: readonly string[] = [
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_DATA_LENGTH_TOO_LONG',
+];
+
 /** What is known of the other end of a socket whose handshake is complete. */
 export function tlsPeerOf(socket: TLSSocket): TlsPeer {
   const error: unknown = socket.authorizationError;
@@ -19,7 +26,7 @@ export function cannotSecure(address: SocketAddress, socket: TLSSocket, cause: u
   if (cause instanceof TcpshmError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
   const where = shownAddress(address);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
+  if (PLAIN_CODES.includes(code ?? '')) {
     return new TcpshmError('ERR_TLS', `TLS was expected of ${where}, which does not speak it`, cause);
   }
   if (socket.authorizationError || code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
