@@ -10,6 +10,7 @@ export const BENCHMARKS = [
   'latency',
   'memory',
   'waiting',
+  'everyday',
   'scale',
   'durability',
 ] as const;
@@ -28,6 +29,7 @@ benchmarks (all of them, in turn, where none is named)
   latency      round trips of messages that leave at a fixed rate
   memory       what many messages leave behind, and what a client takes
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
+  everyday     objects, structs, ports, pools and loops of values, each beside what Node.js has
   scale        round trips of one connection alone and beside many idle ones; two threads of groups and one
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync
 

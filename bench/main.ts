@@ -14,6 +14,7 @@ import { allowedCpus, choosePair } from './cpus.js';
 import { diskOf } from './durability/fileSystem.js';
 import { runDurability } from './durability/run.js';
 import { describeEnvironment } from './environment.js';
+import { runEveryday } from './everyday/run.js';
 import { runLatency } from './latency/run.js';
 import { compileLimits } from './limitPrograms.js';
 import { runMemory } from './memory/run.js';
@@ -42,6 +43,7 @@ const PINNED: Record<
   latency: runLatency,
   memory: runMemory,
   waiting: runWaiting,
+  everyday: runEveryday,
   scale: runScale,
 };
 

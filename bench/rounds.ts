@@ -28,10 +28,15 @@ import { formatRate, formatTime } from './table.js';
 /** What is measured. */
 export interface Agenda {
   /** In the order of the report. A module is loaded when its turn comes: one that cannot be is reported, no more. */
-  readonly subjects: readonly { readonly name: string; load(): Promise<Subject | Measurable> }[];
+  readonly subjects: readonly {
+    readonly name: string;
+    /** Name of the subject that this one is compared with too. */
+    readonly peer?: string;
+    load(): Promise<Subject | Measurable>;
+  }[];
   /** Floors to report: those of the subjects are among them. */
   readonly limits: readonly Limit[];
-  /** Name of a subject that the others are compared with too, round by round. */
+  /** The same for all that name none. Round by round. */
   readonly peer?: string;
 }
 
@@ -146,10 +151,10 @@ class Rounds {
     const { limit, floor } = subject;
     const probe = (of: Limit): Promise<LimitProbe> => this.#floors.probe(of);
     const before = await probe(limit);
-    if (floor !== undefined) await probe(floor);
+    if (floor) await probe(floor);
     const batch = this.#floors.batch(subject.batch);
     const measured = await patiently(subject.measure(this.#settings.cpus, batch, this.#plan));
-    if (floor !== undefined) await probe(floor);
+    if (floor) await probe(floor);
     const after = await probe(limit);
     return { before, after, measured };
   }
@@ -187,6 +192,9 @@ class Rounds {
   #result({ name, rate, limit, floor = limit, ...subject }: Measurable, chosen: readonly Slice[]): Result {
     const batch = this.#floors.batch(subject.batch);
     const slices = chosen.map(({ measured }) => measured.samples);
+    if (floor === null) {
+      return rate === undefined ? makeResult(name, batch, slices) : makeRateResult(name, batch, slices, rate);
+    }
     const compared = chosen.map(({ before, measured, after }) => ({
       subject: summarize(measured.samples),
       probes: floor === limit ? [before, after] : [this.#floors.typical(floor)],
@@ -207,7 +215,8 @@ class Rounds {
 
   /** Compares slices with those of the peer in the same round, or with all of them where there are none. */
   #peerRatio(subject: Measurable, slices: readonly Slice[]): Ratio | undefined {
-    const [peer, theirs] = [...this.#slices].find(([{ name }]) => name === this.#agenda.peer) ?? [];
+    const named = this.#agenda.subjects.find(({ name }) => name === subject.name)?.peer ?? this.#agenda.peer;
+    const [peer, theirs] = [...this.#slices].find(([{ name }]) => name === named) ?? [];
     if (peer === undefined || theirs === undefined || theirs.length === 0 || peer === subject)
       return undefined;
     const of = ({ measured }: Slice) => summarize(measured.samples);
@@ -264,10 +273,11 @@ function paceOf({ perSecond }: Measurable, chosen: readonly Slice[]): Kept | und
 
 /** A subject of round trips, measured as those are. */
 function roundTripsOf(subject: Subject): Measurable {
-  const { name, limit, busyThreads } = subject;
+  const { name, limit, floor, busyThreads } = subject;
   return {
     name,
     limit,
+    ...(floor === null ? { floor } : {}),
     busyThreads,
     batch: subject.batch,
     async measure(cpus, batch, effort) {

@@ -43,6 +43,8 @@ export interface Subject {
   readonly name: string;
   /** The floor of what carries the messages. */
   readonly limit: Limit;
+  /** Null where that only tells of the state of the machine, and is nothing to compare with. */
+  readonly floor?: null;
   /**
    * Threads that never sleep while this is measured. Above the number of cores they take turns, and the figures
    * say nothing; with 0 the figures are those of waking up, and do not move with the distance between two cores.
@@ -67,9 +69,9 @@ export interface Measurable {
   readonly limit: Limit;
   /**
    * What it is compared with, if that is another one: with the typical one of its probes, which are taken next to those of
-   * the former.
+   * the former. Null for none.
    */
-  readonly floor?: Limit;
+  readonly floor?: Limit | null;
   readonly busyThreads: number;
   /** Messages that are timed together. */
   readonly batch: number;

@@ -15,6 +15,8 @@ const PEER_HEAD = [
   'p50/port',
   'n',
 ];
+const EVERYDAY_HEAD = ['values', ...TIMES_HEAD, 'p50/peer', 'n'];
+const EVERYDAY_RATES_HEAD = ['many values', 'median', 'mean', 'slowest', 'fastest', 'p50/peer', 'n'];
 const ALONE_HEAD = [
   'batches, mean round trip',
   ...TIMES_HEAD,
@@ -104,6 +106,13 @@ const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
       { head: IDLE_HEAD, rows: idle.map(idleRow) },
     ];
   },
+  everyday: (results) => {
+    const timed = results.filter(({ unit }) => unit === 'ns');
+    return [
+      ...roundTripTables(EVERYDAY_HEAD, timed.map(valuesRow), timed),
+      { head: EVERYDAY_RATES_HEAD, rows: results.filter(isFlow).map(manyValuesRow) },
+    ];
+  },
   scale: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
     return [
@@ -171,6 +180,21 @@ function batchRow(result: Result): string[] {
 function comparedRow(result: Result, other: Ratio | undefined): string[] {
   const cells = batchRow(result);
   return [...cells.slice(0, -1), multiple(other?.mean), multiple(other?.p50), ...cells.slice(-1)];
+}
+
+/** Beside what each of them is compared with. */
+function valuesRow(result: Result): string[] {
+  return [nameOf(result), ...times(result), multiple(result.peerRatio?.p50), result.n.toLocaleString('en')];
+}
+
+function manyValuesRow(result: Result): string[] {
+  const { p50, mean, unit, rate, peerRatio, n } = result;
+  return [
+    nameOf(result),
+    ...[p50, mean, rate?.slowest ?? 0, rate?.fastest ?? 0].map((value) => formatRate(value, unit)),
+    multiple(peerRatio?.p50),
+    n.toLocaleString('en'),
+  ];
 }
 
 function idleRow(result: Result): string[] {

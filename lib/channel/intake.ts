@@ -8,7 +8,7 @@ import type { Message } from '../ring/message.js';
 /** Gets a value of a message, which is popped when it returns. */
 export type ValueHandler<D> = (value: D, type: number) => void;
 
-/** Most values that a loop takes before a poll or the event loop has its turn. */
+/** Most values that a loop, or who receives, takes before a poll or the event loop has its turn. */
 const VALUES_PER_TURN = 64;
 
 const DONE = { done: true, value: undefined } as const;
@@ -25,6 +25,7 @@ export class Intake<D> implements Reader {
   #held = false;
   #next: Waiter<IteratorResult<D, undefined>> | null = null;
   #left = VALUES_PER_TURN;
+  #turning = false;
 
   constructor(connection: Connection, codec: Codec<never, D>) {
     this.#connection = connection;
@@ -54,7 +55,10 @@ export class Intake<D> implements Reader {
       this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
     });
     this.#receivers.push(receiver);
-    if (this.#receivers.length === 1) this.#look(() => this.#give());
+    if (this.#receivers.length === 1) {
+      if (--this.#left > 0) this.#look(() => this.#give());
+      else this.#goOnLater();
+    }
     return receiver.promise;
   }
 
@@ -92,6 +96,7 @@ export class Intake<D> implements Reader {
   }
 
   visit(limit: number): boolean {
+    this.#left = VALUES_PER_TURN;
     if (this.#next !== null) return this.#resume();
     if (this.#receivers.length > 0) return this.#give();
     return this.#handlers.size > 0 && this.#handle(limit);
@@ -137,18 +142,24 @@ export class Intake<D> implements Reader {
     }
     const next = new Waiter<IteratorResult<D, undefined>>(signal, () => this.#leave());
     this.#next = next;
-    // Perhaps there is more, and nobody polls while it is disconnected.
-    if (this.#left <= 0) {
-      setImmediate(() => {
-        if (this.#next === next) this.#look(() => this.#resume());
-      });
-    }
+    if (this.#left <= 0) this.#goOnLater();
     return next.promise;
+  }
+
+  /** Perhaps there is more, and nobody polls while it is disconnected. */
+  #goOnLater(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    setImmediate(() => {
+      this.#turning = false;
+      this.#left = VALUES_PER_TURN;
+      if (this.#next !== null) this.#look(() => this.#resume());
+      else if (this.#receivers.length > 0) this.#look(() => this.#give());
+    });
   }
 
   /** Gives the loop the next value, if there is one. */
   #resume(): boolean {
-    this.#left = VALUES_PER_TURN;
     const next = this.#next;
     const message = this.#connection.front();
     if (message === null || next === null) return false;

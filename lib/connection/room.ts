@@ -12,6 +12,9 @@ export interface Watermarks {
   onLow?(bytes: number): void;
 }
 
+/** So many find room at once, then a poll or the event loop has its turn: who awaits each of many would not let them. */
+const SENDS_PER_TURN = 64;
+
 interface Entry {
   readonly waiter: Waiter<void>;
   /** False while there is no room. */
@@ -25,6 +28,8 @@ export class Room {
   #marks: { high: number; low: number; onHigh: Watermarks['onHigh']; onLow: Watermarks['onLow'] } | null =
     null;
   #high = false;
+  #left = SENDS_PER_TURN;
+  #turning = false;
 
   constructor(producer: () => RingProducer) {
     this.#producer = producer;
@@ -44,7 +49,8 @@ export class Room {
   add(attempt: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     const refused = refusedBy(signal);
     if (refused !== null) return refused;
-    if (!this.waiting) {
+    if (!this.waiting && this.#left > 0) {
+      this.#left--;
       try {
         if (attempt()) return Promise.resolve();
       } catch (error) {
@@ -61,6 +67,7 @@ export class Room {
       if (first) this.#attempt();
     });
     this.#entries.push({ waiter, attempt });
+    if (this.#left === 0) this.#goOnLater();
     return waiter.promise;
   }
 
@@ -75,6 +82,7 @@ export class Room {
   /** A visit of a poll. True if a promise was settled. */
   tend(): boolean {
     if (this.#marks !== null) this.#measure();
+    this.#left = SENDS_PER_TURN;
     if (!this.waiting) return false;
     const producer = this.#producer();
     // What the user has allocated is not to be replaced.
@@ -82,6 +90,17 @@ export class Room {
     // Who has claimed since, or a move to a fresh file, has taken the question for room back.
     if (producer.waits && !producer.relieved) return false;
     return this.#attempt();
+  }
+
+  /** Perhaps there is room, and nobody polls while it is disconnected. */
+  #goOnLater(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    setImmediate(() => {
+      this.#turning = false;
+      this.#left = SENDS_PER_TURN;
+      if (this.waiting && !this.#producer().busy) this.#attempt();
+    });
   }
 
   end(error: TcpshmError): void {

@@ -3,6 +3,7 @@ import { TcpshmError } from '../errors.js';
 import { abortSignal, flag } from '../options.js';
 import { type IdleOptions, type IdleStrategy, Idling } from './idling.js';
 import type { Service } from './service.js';
+import { drained } from './turns.js';
 import type { Waker } from './waker.js';
 
 export interface RunOptions {
@@ -43,6 +44,8 @@ export interface Pollable {
 const POLLS_PER_TURN = 200;
 /** Polls for messages between two readings of the clock, which serve logins and liveness: it costs more than they. */
 const POLLS_PER_CLOCK = 50;
+/** One that has settled promises counts as so many more: what they go on with takes its time, up to 64 values of a loop. */
+const POLLS_OF_SETTLED = 8;
 /** So often one that sleeps with the whole thread lets the event loop turn. */
 const BLOCK_MS = 100;
 
@@ -94,7 +97,11 @@ async function pollOn(subject: Pollable, options: RunOptions, over: () => boolea
         if (subject.pollMessages(now)) moved = true;
         else if (idling.hasty) break;
         // What awaits a message goes on at once, with 'busy' too.
-        if (service.takeSettled()) await null;
+        if (service.takeSettled()) {
+          await drained();
+          i += POLLS_OF_SETTLED;
+          polls += POLLS_OF_SETTLED;
+        }
       }
       if (service.awaited) await null;
       if (stopped()) return;

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.js';
 import { defaultSharedDirectory } from '../options.js';
 import { Polled, RESTLESS_MS } from '../poll/polled.js';
+import { drained } from '../poll/turns.js';
 import { Waker } from '../poll/waker.js';
 
 /** An end of shared memory that lives in the event loop of its thread. */
@@ -204,11 +205,6 @@ export function stirEnd(end: DrivenEnd): void {
 /** Its `refed` has changed. */
 export function refChanged(): void {
   driver?.changed();
-}
-
-/** Resolves once all that promises and `process.nextTick` have to do now is done. */
-function drained(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** Lets the event loop turn. Who does not keep it alive must not hold it up either: a millisecond then, at most. */

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import { copyWords } from '../memory/copy.js';
+import { copyBytes, copyWords } from '../memory/copy.js';
 import { MAX_CAPACITY, MAX_TYPE } from './layout.js';
 import type { RingMemory } from './memory.js';
 
@@ -161,12 +161,13 @@ export class Message {
 
   /** Writes the bytes of `source` from `start` to `end` into the payload, from `at` on: `set` without a view of them. */
   setSlice(source: Buffer, start: number, end: number, at = 0): void {
-    source.copy(this._memory.bytes, this._offset + within(at, end - start, this._size), start, end);
+    copyBytes(source, start, end, this._memory.bytes, this._offset + within(at, end - start, this._size));
   }
 
   /** Copies the whole payload to the start of `target`, which has room for it, and returns its size. */
   copyTo(target: Uint8Array): number {
-    return this._memory.bytes.copy(target, 0, this._offset, this._offset + this._size);
+    copyBytes(this._memory.bytes, this._offset, this._offset + this._size, target, 0);
+    return this._size;
   }
 
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */

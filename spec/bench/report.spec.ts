@@ -197,6 +197,24 @@ describe('report of the bench', () => {
     expect(text).to.match(/waiting\/idle-1000\/memory +30\.0 KiB +30\.0 KiB +30\.0 KiB +1\n/);
   });
 
+  it('prints values of everyday use beside the peer of each', () => {
+    const timed = {
+      ...makeResult('everyday/object/handlers', 100, [[5000]]),
+      peerRatio: { to: 'peer/message-port/object', mean: 0.11, p50: 0.1 },
+    };
+    const many = {
+      ...makeRateResult('everyday/pool', 1000, [[2000]], { unit: '/s', bytes: 8 }),
+      peerRatio: { to: 'peer/piscina', mean: 21, p50: 22 },
+    };
+    const text = formatReport({
+      ...report,
+      environment: { ...report.environment, benchmark: 'everyday' },
+      results: [timed, many],
+    });
+    expect(text).to.match(/p50\/peer +n\n.*\neveryday\/object\/handlers +5000 ns .* 1\/10\.0 +100\n/);
+    expect(text).to.match(/everyday\/pool +500\.0 k\/s .* 22\.00 +1,000\n/);
+  });
+
   it('prints rates beside the share of their floors, and large messages by their bytes', () => {
     const results = [
       {

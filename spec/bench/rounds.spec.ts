@@ -100,6 +100,29 @@ describe('rounds of the bench', () => {
     expect(result?.ratio?.p50).to.be.within(share / 10, share * 10);
   });
 
+  it('compare a subject with the peer that it names, and with no floor where that passes nothing like it', async () => {
+    const one = (name: string, ns: number): Measurable => ({
+      ...flow(name, async () => ({ samples: [ns], single: null })),
+      floor: null,
+    });
+    const subjects = [
+      { name: 'everyday/a', peer: 'peer/a', load: async () => one('everyday/a', 10) },
+      { name: 'everyday/b', peer: 'peer/b', load: async () => one('everyday/b', 10) },
+      { name: 'peer/a', load: async () => one('peer/a', 200) },
+      { name: 'peer/b', load: async () => one('peer/b', 5) },
+    ];
+    const { results, failed } = await runRounds({ subjects, limits: [] }, PLAN, SETTINGS);
+    expect(failed).to.deep.equal([]);
+    expect(
+      results.map(({ name, ratio, peerRatio }) => [name, ratio, peerRatio?.to, peerRatio?.p50]),
+    ).to.deep.equal([
+      ['everyday/a', undefined, 'peer/a', 20],
+      ['everyday/b', undefined, 'peer/b', 0.5],
+      ['peer/a', undefined, undefined, undefined],
+      ['peer/b', undefined, undefined, undefined],
+    ]);
+  });
+
   it('report what fails while it is measured, and go on with the others', async () => {
     const bad = flow('throughput/bad/64', () => Promise.reject(new Error('message 7 came wrong')));
     const good = flow('throughput/good/64', async () => ({ samples: [100], single: null }));

@@ -139,6 +139,30 @@ for (const way of WAYS) {
       expect(seen).to.deep.equal(Array.from({ length: 201 }, (_, n) => [n, n]));
     });
 
+    it('lets the event loop turn while values are there and room is, for who awaits each of many', async () => {
+      const COUNT = 90;
+      /** How many were done when the event loop turned. */
+      const turns: number[] = [];
+      let done = 0;
+      const observe = (): void => {
+        turns.push(done);
+        if (done < COUNT) setImmediate(observe);
+      };
+      setImmediate(observe);
+      const sending = (async () => {
+        for (; done < COUNT; done++) await near.sendAsync({ n: done });
+      })();
+      await sending;
+      expect(turns[0], 'sent before the first turn').to.be.below(COUNT);
+      // All are there, and nobody polls meanwhile.
+      for (let i = 0; i < 50; i++) await scene.turn();
+      done = 0;
+      turns.length = 0;
+      setImmediate(observe);
+      for (; done < COUNT; done++) expect((await far.receive()).n).to.equal(done);
+      expect(turns[0], 'received before the first turn').to.be.below(COUNT);
+    });
+
     it('gives the message of a body that threw again, and not one that was popped', async () => {
       near.send({ n: 1 });
       near.send({ n: 2 });

@@ -123,6 +123,12 @@ describe('struct', () => {
     expect([read.price, next.price]).to.deep.equal([1, 2]);
   });
 
+  it('shows its fields, and nothing else of its own', () => {
+    const out = allocated(quote);
+    expect(Object.keys(out)).to.have.members(['legs', 'venue']);
+    expect(JSON.parse(JSON.stringify(struct({ a: 'u8' }).alloc(exchange.sender)))).to.deep.equal({});
+  });
+
   it('begins with zeroes, whatever was there before', () => {
     for (let i = 0; i < 3; i++) {
       const out = allocated(quote);
