@@ -320,7 +320,7 @@ export class Side<C extends SideUser> {
     if (ends.closed) return true;
     if (!ends.follow()) return ends.fence === null;
     ends.renew();
-    return true;
+    return ends.fence === null;
   }
 
   /**
@@ -345,7 +345,7 @@ export class Side<C extends SideUser> {
     if (fence !== null) {
       this.#shut();
       left();
-      const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated';
+      const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'memory lost';
       handlers.onDisconnect?.(this.#connection, reason, fence);
       return;
     }

@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs';
+import { TcpshmError } from '../errors.js';
 import type { MappedFile } from '../memory/native.js';
 
 /**
@@ -12,6 +13,18 @@ export const LOCK_BYTES = 3;
 /** What tells a file from another one of the same path; null when there is none. */
 export function inodeAt(path: string): number | null {
   return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}
+
+/**
+ * Throws ERR_SEGMENT when a part of an open file is gone: some program of this user has shortened it. What was read of it
+ * since then may be zeroes, so nothing that was found in it counts.
+ */
+export function requireWhole(file: Pick<MappedFile, 'lost' | 'path'>): void {
+  if (!file.lost) return;
+  throw new TcpshmError(
+    'ERR_SEGMENT',
+    `${file.path} was shortened by another program while it was open: what was in it is gone`,
+  );
 }
 
 /**
