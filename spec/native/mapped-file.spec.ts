@@ -256,7 +256,9 @@ describe('MappedFile', () => {
     it('refuses what is no regular file, without waiting', () => {
       execFileSync('mkfifo', ['-m', '600', path]);
       expectFailure(() => open(path), { code: 'EINVAL', syscall: 'open', path });
-      expectFailure(() => open(folder), { code: 'EISDIR', syscall: 'open', path: folder });
+      const inner = join(folder, 'inner');
+      mkdirSync(inner, { mode: 0o700 });
+      expectFailure(() => open(inner), { code: 'EISDIR', syscall: 'open', path: inner });
     });
 
     it('refuses a file that others can use', () => {
@@ -268,6 +270,18 @@ describe('MappedFile', () => {
           .to.include('0600')
           .and.include(`has mode 0${mode.toString(8)}`);
       }
+    });
+
+    it('refuses a folder that others can use, and one behind a symbolic link', () => {
+      create(path).close();
+      for (const mode of [0o710, 0o755, 0o1777]) {
+        chmodSync(folder, mode);
+        expectFailure(() => open(path), { code: 'EACCES', errno: 13, syscall: 'open', path: folder });
+      }
+      chmodSync(folder, 0o700);
+      const link = join(newFolder(), 'link');
+      symlinkSync(folder, link);
+      expectFailure(() => open(join(link, 'file')), { code: 'EACCES', syscall: 'open', path: link });
     });
 
     it('refuses a file of another user', function () {
