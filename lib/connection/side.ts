@@ -345,8 +345,7 @@ export class Side<C extends SideUser> {
     if (fence !== null) {
       this.#shut();
       left();
-      const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'memory lost';
-      handlers.onDisconnect?.(this.#connection, reason, fence);
+      handlers.onDisconnect?.(this.#connection, whyFenced(fence), fence);
       return;
     }
     const { reason, error } = this.#whyEnded();
@@ -546,4 +545,9 @@ export class Side<C extends SideUser> {
       this.#onClosed(this.#connection);
     }
   }
+}
+
+function whyFenced({ code }: TcpshmError): DisconnectReason {
+  if (code === 'ERR_FENCED') return 'taken over';
+  return code === 'ERR_PROTOCOL' ? 'protocol violated' : 'memory lost';
 }

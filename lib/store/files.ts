@@ -10,7 +10,7 @@ import { createFile, fileError, openFile } from './mapping.js';
 import { OpenFile } from './openFile.js';
 import type { OpenSegment } from './openSegment.js';
 import { checkRings, identityOrNull, recognise } from './recognise.js';
-import { inodeAt, LOCK_BYTE, LOCK_BYTES, placeOf } from './sessionFile.js';
+import { inodeAt, LOCK_BYTE, LOCK_BYTES, MOST_FILES, placeOf, unsteady } from './sessionFile.js';
 import { setAside } from './setAside.js';
 import { alreadyOpen, requireFree, takeOver } from './takeOver.js';
 
@@ -46,7 +46,7 @@ export function openSegmentFile(
   options: OpenOptions = {},
 ): OpenSegment | null {
   // Until the lock was taken, somebody else may have moved the file away and begun another: then that one counts.
-  for (;;) {
+  for (let files = 0; files < MOST_FILES; files++) {
     const inode = inodeAt(path);
     let file: MappedFile | null = null;
     let open: OpenSegment | null = null;
@@ -72,6 +72,7 @@ export function openSegmentFile(
       if (open === null) file?.close();
     }
   }
+  throw unsteady(path);
 }
 
 /**

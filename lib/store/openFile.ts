@@ -7,7 +7,7 @@ import { beginTenure, expectOwner, readTenure, renewTenure } from '../session/te
 import { checkpointNow, type Journal } from './journal.js';
 import { fileError, openFile } from './mapping.js';
 import type { OpenSegment, Place, Whereabouts } from './openSegment.js';
-import { inodeAt, LOCK_BYTE, placeOf, requireWhole } from './sessionFile.js';
+import { inodeAt, LOCK_BYTE, MOST_FILES, placeOf, requireWhole, unsteady } from './sessionFile.js';
 import { setAside } from './setAside.js';
 
 /** A side of a session file, open here: its lock is held, and its owner shows that he is alive. */
@@ -55,13 +55,14 @@ export class OpenFile implements OpenSegment {
   }
 
   follow(): Whereabouts {
-    for (;;) {
+    for (let files = 0; files < MOST_FILES; files++) {
       requireWhole(this.#file);
       const place = placeOf(this.#file, this.segment.notices);
       if (place !== 'elsewhere') return { kind: place };
       const found = this.#comeOver();
       if (found !== null) return found;
     }
+    throw unsteady(this.where);
   }
 
   close(): void {
