@@ -56,20 +56,35 @@ function records(random: Random): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** A stream of frames, most of them right as to their form, with a few that say what cannot be. */
-function stream(random: Random, published: number): Uint8Array {
+/** A frame whose header has a word changed. */
+function poked(frame: Uint8Array, random: Random): Uint8Array {
+  new DataView(frame.buffer, frame.byteOffset).setInt32(4 * random.below(6), extreme(random), true);
+  return frame;
+}
+
+/**
+ * A stream of frames, most of them right as to their form, with a few that say what cannot be; and the payloads of those
+ * that are no data.
+ */
+function stream(random: Random, published: number): { bytes: Uint8Array; payloads: Set<string> } {
   let position = 0;
+  const payloads = new Set<string>();
   const frames = Array.from({ length: random.between(1, 6) }, () => {
-    if (random.once(8))
-      return controlFrame(random.between(0, 9) as FrameKind, randomBytes(random, random.below(64)));
+    if (random.once(4)) {
+      const payload = randomBytes(random, 8 * random.below(9));
+      payloads.add(payload.toString());
+      const frame = controlFrame(random.between(0, 9) as FrameKind, payload);
+      return random.once(4) ? poked(frame, random) : frame;
+    }
     const payload = records(random);
     const at = random.once(12) ? extreme(random) : position;
     position = (position + payload.length) | 0;
     const acknowledged = random.once(12) ? extreme(random) : random.pick([0, published]);
-    return dataFrame(at, payload, acknowledged, random.once(12) ? extreme(random) : random.below(8));
+    const frame = dataFrame(at, payload, acknowledged, random.once(12) ? extreme(random) : random.below(8));
+    return random.once(16) ? poked(frame, random) : frame;
   });
   const whole = Buffer.concat(frames);
-  return random.once(2) ? whole : mutate(whole, random);
+  return { bytes: random.once(2) ? whole : mutate(whole, random), payloads };
 }
 
 /** What comes over the socket of a connection, cut anywhere. */
@@ -77,6 +92,7 @@ export const frames: Surface = {
   what: 'streams of frames, damaged, cut, out of order, with acknowledgements and records that cannot be',
   run(random) {
     const { replication, consumer, published } = newSide(random);
+    const { bytes, payloads } = stream(random, published);
     let missing = 0;
     const reader = new FrameReader({
       dataBegins(position, length) {
@@ -94,11 +110,10 @@ export const frames: Surface = {
         replication.dataEnds(acknowledged, sequence);
       },
       control(kind, payload) {
-        require(kind >= 1 && kind <= 7 && payload.length <= MAX_CONTROL_BYTES, () =>
-          `control frame ${kind} of ${payload.length} bytes`);
+        require(kind >= 1 && kind <= 7 && payload.length <= MAX_CONTROL_BYTES, () => `kind ${kind}`);
+        require(payloads.has(payload.toString()), () => `a payload that nobody has sent: ${payload}`);
       },
     });
-    const bytes = stream(random, published);
     const buffer = new ArrayBuffer(256 + FRAME_HEADER_BYTES);
     const block: Block = { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
     let popped = 0;
@@ -109,6 +124,8 @@ export const frames: Surface = {
         block.bytes.set(bytes.subarray(at, at + count), restored);
         reader.consume(block, restored + count);
         at += count;
+        const kept = reader.state.frame?.payload?.length ?? 0;
+        require(kept <= MAX_CONTROL_BYTES, () => `${kept} bytes kept for a frame that has not come`);
         for (let message = consumer.front(); message !== null; message = consumer.front()) {
           require(message.size <= CAPACITY / 4 && message.bytes().length === message.size, () =>
             `a message of ${message?.size} bytes`);

@@ -24,6 +24,7 @@ const CODES = ['ERR_PROTOCOL', 'ERR_SEGMENT'] as const;
 const POSITIONS = [CONSUMED, RECLAIMED, WAITING, ...COMMIT_POSITION];
 
 function scribble(memory: RingMemory, random: Random): void {
+  const next = (memory.words[CONSUMED] as number) & memory.mask & -8;
   const { words, sequences } = memory;
   switch (random.below(4)) {
     case 0:
@@ -33,7 +34,7 @@ function scribble(memory: RingMemory, random: Random): void {
       sequences[random.pick(COMMIT_SEQUENCE)] = random.pick([-1, 0.5, Number.NaN, 2 ** 53, random.next()]);
       break;
     case 2: {
-      const at = (RECORDS + 8 * random.below(CAPACITY / 8)) >> 2;
+      const at = (RECORDS + (random.once(2) ? next : 8 * random.below(CAPACITY / 8))) >> 2;
       words[at] = random.once(2) ? extreme(random) : 8 + random.below(1100);
       words[at + 1] = random.pick([0, 1, 65535, PADDING_KIND, CONTINUED | 1, extreme(random)]);
       break;
@@ -54,7 +55,8 @@ export const segment: Surface = {
   what: 'rings whose words are changed between the calls of their ends, and when they are opened',
   run(random) {
     const marks = random.once(3);
-    const memory = newRing(8 * random.below(CAPACITY / 4), random.below(9), CAPACITY, false, marks);
+    const start = random.once(2) ? CAPACITY - 8 * random.below(64) : 8 * random.below(CAPACITY / 4);
+    const memory = newRing(start, random.below(9), CAPACITY, false, marks);
     let producer: RingProducer | null = new RingProducer(memory);
     let consumer: RingConsumer | null = new RingConsumer(memory);
     const batches = marks ? new BatchConsumer(memory) : null;
