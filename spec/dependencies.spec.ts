@@ -18,7 +18,7 @@ const LICENCES = [
   'WTFPL',
 ];
 /** For tools only, of which nothing is in this package: free, with conditions for who changes them. */
-const LICENCES_OF_TOOLS = [...LICENCES, 'MPL-2.0', 'CC-BY-4.0'];
+const LICENCES_OF_TOOLS = [...LICENCES, 'CC-BY-4.0', 'MPL-2.0', 'Zlib'];
 
 const EXACT = /^\d+\.\d+\.\d+$/;
 const root = fileURLToPath(new URL('../../', import.meta.url));
