@@ -181,6 +181,36 @@ describe('MappedFile', () => {
       }
     });
 
+    it('fails where no memory is left to map it, and leaves nothing', async function () {
+      const inFolder = join(newFolder('disk'), 'file');
+      const child = startChild(
+        `import { execFileSync } from 'node:child_process';
+         import { existsSync, readdirSync, readFileSync } from 'node:fs';
+         const descriptors = () => readdirSync('/proc/self/fd').length;
+         const codeOf = (act) => { try { act(); return 'done'; } catch (error) { return error.code + ' ' + error.syscall; } };
+         const small = () => n.mapFile(args + '-small', { create: true, sizeBytes: 64 }).close();
+         small();
+         const usedBytes = 4096 * Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]);
+         try {
+           execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (usedBytes + (32 << 20))]);
+         } catch {
+           say('cannot');
+           process.exit();
+         }
+         say(existsSync(args + '-small'));
+         const before = descriptors();
+         say(codeOf(() => n.mapFile(args, { create: true, sizeBytes: 128 << 20 })));
+         say(existsSync(args));
+         say(descriptors() - before);`,
+        inFolder,
+      );
+      const first = await child.line();
+      if (first === 'cannot') this.skip();
+      expect(first).to.equal('true');
+      const rest = [await child.line(), await child.line(), await child.line()];
+      expect(rest).to.deep.equal(['ENOMEM mmap', 'false', '0']);
+    });
+
     it('fails on a size that no file can have, and leaves nothing', () => {
       const error = expectFailure(() => create(path, Number.MAX_SAFE_INTEGER), {
         syscall: 'fallocate',
