@@ -1,11 +1,31 @@
 import { once } from 'node:events';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { TcpshmError } from '../../lib/errors.js';
 import { openSegmentFile } from '../../lib/store/files.js';
 import { Scene } from '../peers/support.js';
+import { type Folders, newFolders } from '../support/folders.js';
 
 const OPENINGS = 300;
+
+describe('a session file of which nothing but zeroes was ever written', () => {
+  let folders: Folders;
+  beforeEach(() => {
+    folders = newFolders();
+  });
+  afterEach(() => folders.remove());
+
+  it('is removed by the side that begins it, and left alone by who was told its path', () => {
+    const path = join(folders.sharedDirectory, 'file');
+    const names = { client: 'alice', server: 'bob' };
+    writeFileSync(path, new Uint8Array(8192), { mode: 0o600 });
+    expect(openSegmentFile(path, 'client', names)).to.equal(null);
+    expect(existsSync(path), 'left alone').to.equal(true);
+    expect(openSegmentFile(path, 'server', names, { whenDamaged: 'set aside' })).to.equal(null);
+    expect(existsSync(path), 'left alone').to.equal(false);
+  });
+});
 
 describe('session files that another program exchanges all the time', () => {
   let scene: Scene;
