@@ -140,7 +140,7 @@ export class Ends {
    * gone, or the session is another process's, that is what is thrown: what reads there is nobody's fault.
    */
   noticed(error: unknown): unknown {
-    if (!(error instanceof TcpshmError)) return error;
+    if (this.closed || !(error instanceof TcpshmError) || error.code !== 'ERR_PROTOCOL') return error;
     if (isMoved(this.notices)) {
       try {
         this.followOrThrow();
@@ -148,7 +148,7 @@ export class Ends {
         return reason;
       }
     }
-    if (error.code === 'ERR_PROTOCOL') this.violation = error;
+    this.violation = error;
     return error;
   }
 
