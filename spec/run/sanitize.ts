@@ -55,7 +55,7 @@ function build(): void {
   cpSync(join(ROOT, 'native-shm/binding.gyp'), join(FOLDER, 'native-shm/binding.gyp'));
   // The loader looks for the folder above the file that asks.
   cpSync(join(ROOT, 'dist'), join(FOLDER, 'dist'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(FOLDER, 'package.json'));
+  for (const name of ['package.json', '.mocharc.json']) cpSync(join(ROOT, name), join(FOLDER, name));
   for (const name of ['spec', 'lib', 'node_modules']) symlinkSync(join(ROOT, name), join(FOLDER, name));
 }
 
@@ -74,7 +74,7 @@ const { status } = spawnSync(
     env: {
       ...process.env,
       LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
-      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_abort=0',
+      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_abort=0:handle_sigbus=0',
       UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
     },
   },
