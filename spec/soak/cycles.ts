@@ -119,7 +119,8 @@ async function cycle(id: number): Promise<void> {
     eval: true,
     workerData: { places: { directory, sharedDirectory }, id, stage: stage.replaceAll(' ', '-') },
   });
-  const exit = once(worker, 'exit').catch(() => once(worker, 'exit'));
+  // Not `once`, which an error settles: the exit comes right behind it.
+  const exit = new Promise((resolve) => worker.once('exit', resolve));
   const failures: unknown[] = [];
   worker.on('error', (error) => failures.push(error));
   if (!random.once(8)) {
