@@ -18,6 +18,7 @@
               'src/error.cc',
               'src/exit_hook.cc',
               'src/file_sync.cc',
+              'src/guarded_range.cc',
               'src/loop_watch.cc',
               'src/mapped_file.cc',
               'src/mapping.cc',

@@ -163,9 +163,20 @@ export class Ends {
     return thrown !== null && (thrown === this.violation || thrown === this.fence);
   }
 
-  /** What the rings threw: if it is the peer's fault, it is known as that from here on. */
+  /**
+   * What the rings threw: if it is the peer's fault, it is known as that from here on. But where a part of the file is
+   * gone, or the session is another process's, that is what is thrown: what reads there is nobody's fault.
+   */
   noticed(error: unknown): unknown {
-    if (error instanceof TcpshmError && error.code === 'ERR_PROTOCOL') this.violation = error;
+    if (this.closed || !(error instanceof TcpshmError) || error.code !== 'ERR_PROTOCOL') return error;
+    if (isMoved(this.notices)) {
+      try {
+        this.followOrThrow();
+      } catch (reason) {
+        return reason;
+      }
+    }
+    this.violation = error;
     return error;
   }
 
@@ -191,10 +202,15 @@ export class Ends {
     segment.parking[role].leave();
   }
 
-  /** Once per heartbeat interval: shows who wants this side that its owner is alive. */
+  /** Once per heartbeat interval: shows who wants this side that its owner is alive. May leave a `fence`. */
   renew(): void {
     if (!this.consumer.held) this.#pursuit.closeUnused();
-    this.open.renew();
+    try {
+      this.open.renew();
+    } catch (error) {
+      if (!(error instanceof TcpshmError)) throw error;
+      this.fence = error;
+    }
   }
 
   /** Before `open` is closed: gives what tells the peer, to be called after. */

@@ -363,7 +363,7 @@ export class Side<C extends SideUser> {
     if (ends.closed) return true;
     if (!ends.follow()) return ends.fence === null;
     ends.renew();
-    return true;
+    return ends.fence === null;
   }
 
   /**
@@ -388,7 +388,7 @@ export class Side<C extends SideUser> {
     if (fence !== null) {
       this.#shut();
       left();
-      const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated';
+      const reason = whyFenced(fence);
       this.tellDisconnected(reason, fence);
       handlers.onDisconnect?.(this.#connection, reason, fence);
       return;
@@ -627,4 +627,9 @@ export class Side<C extends SideUser> {
       if (CLOSED.listened) CLOSED.tell({ connection: this.#connection, how });
     }
   }
+}
+
+function whyFenced({ code }: TcpshmError): DisconnectReason {
+  if (code === 'ERR_FENCED') return 'taken over';
+  return code === 'ERR_PROTOCOL' ? 'protocol violated' : 'memory lost';
 }

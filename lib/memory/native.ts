@@ -34,6 +34,17 @@ export interface MappedFile {
   unlock(start: number, lengthBytes: number): void;
   /** True when another open file description holds a lock on any byte of the range. */
   isLocked(start: number, lengthBytes: number): boolean;
+  /**
+   * Whether a part of the file is gone, as somebody has shortened it: a system call. Nobody but a process of this user can.
+   * Touching that part does no harm to this process: there are zeroes from then on, of this mapping alone.
+   */
+  readonly lost: boolean;
+  /**
+   * From now on the Int32 at this offset of the buffer, a multiple of 4, is set to 1 when somebody touches what is gone,
+   * and at once if that has happened: so whoever looks at that word anyway need not ask. Its page becomes this mapping's
+   * alone by that.
+   */
+  tellLoss(offset: number): void;
   /** The file's number on its file system (st_ino), as `fs.statSync` tells it; stays after `close()`. */
   readonly inode: number;
   /**

@@ -100,6 +100,8 @@ export class BatchConsumer {
       const length = recordLength(memory, position, size, kind);
       if (length === 0) throw badRecord(memory, position, size, kind);
       this.#position = advance(position, length);
+      // Headers are read again here: by now the producer may have made something else of them.
+      if (distance(this.#position, this.#end) < 0) throw badRecord(memory, position, size, kind);
       if (kind !== PADDING_KIND)
         return this.#message.wrap(start + HEADER_BYTES, size - HEADER_BYTES, kind & MAX_TYPE);
     }

@@ -327,11 +327,7 @@ export class RingProducer {
     const reclaimed = Atomics.load(this._words, RECLAIMED);
     const used = distance(reclaimed, this._published);
     if (used < 0 || used > this._capacity - ALIGNMENT) {
-      throw new TcpshmError(
-        'ERR_PROTOCOL',
-        `the consumer hands back space up to position ${shown(reclaimed)}: expected one at most` +
-          ` ${this._capacity - ALIGNMENT} bytes behind ${shown(this._published)}`,
-      );
+      throw badReclaimed(this._memory, reclaimed, this._published);
     }
     return advance(reclaimed, this._capacity - ALIGNMENT);
   }
@@ -346,9 +342,25 @@ export class RingProducer {
 
 /**
  * Clears all space behind the last published record: a producer that died may have left half a message there, and
- * what is not a published header must read zero.
+ * what is not a published header must read zero. Throws ERR_PROTOCOL when the consumer's position cannot be true.
  */
 export function clearFreeSpace(memory: RingMemory, published: number): void {
-  const end = advance(Atomics.load(memory.words, RECLAIMED), memory.capacity);
-  if (distance(published, end) > 0) memory.clear(published, end);
+  // Read once: the consumer's process may have made something else of it since it was checked last.
+  const reclaimed = Atomics.load(memory.words, RECLAIMED);
+  const free = distance(published, advance(reclaimed, memory.capacity));
+  // Behind what is published nothing is free, where that is what has arrived of a record (RingReplica).
+  if (free > memory.capacity || ((published | reclaimed) & (ALIGNMENT - 1)) !== 0) {
+    throw badReclaimed(memory, reclaimed, published);
+  }
+  if (free > 0) memory.clear(published, advance(published, free));
+}
+
+/** What to throw where the consumer's position cannot be true. */
+export function badReclaimed(memory: RingMemory, reclaimed: number, written: number): TcpshmError {
+  const most = memory.capacity - ALIGNMENT;
+  return new TcpshmError(
+    'ERR_PROTOCOL',
+    `the consumer hands back space up to position ${shown(reclaimed)}: expected one at most` +
+      ` ${most} bytes behind ${shown(written)}`,
+  );
 }

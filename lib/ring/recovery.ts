@@ -12,6 +12,13 @@ import {
 import type { RingMemory } from './memory.js';
 import { badRecord, recordLength } from './record.js';
 
+/**
+ * A peer that is alive moves its words while they are read, so they are read again. One that does so on purpose must not
+ * keep the reader for ever: after so many attempts, or so many records looked at beyond what the ring can hold, it is
+ * told. An honest peer is far from both, as each attempt takes nanoseconds and fails only if something was popped in it.
+ */
+const MOST_ATTEMPTS = 1_000_000;
+
 /** What the consumer of a ring last committed. */
 export interface Commit {
   /** Position up to which records were popped. */
@@ -36,7 +43,7 @@ export interface Published {
  */
 export function readCommit(memory: RingMemory): Commit {
   const { words, sequences } = memory;
-  for (;;) {
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
     const reclaimed = Atomics.load(words, RECLAIMED);
     const position = Atomics.load(words, CONSUMED);
     const slot = Atomics.load(words, COMMIT_POSITION[0]) === position ? 0 : 1;
@@ -61,6 +68,7 @@ export function readCommit(memory: RingMemory): Commit {
     }
     return { position, popped, reclaimed, slot };
   }
+  throw restless(memory);
 }
 
 /**
@@ -69,7 +77,8 @@ export function readCommit(memory: RingMemory): Commit {
  * is searched again. Throws ERR_PROTOCOL on what cannot be a record.
  */
 export function readPublished(memory: RingMemory): Published {
-  for (;;) {
+  let left = MOST_ATTEMPTS + 4 * (memory.capacity / ALIGNMENT);
+  while (left-- > 0) {
     const commit = readCommit(memory);
     const limit = advance(commit.reclaimed, memory.capacity - ALIGNMENT);
     let position = commit.position;
@@ -87,9 +96,19 @@ export function readPublished(memory: RingMemory): Published {
       }
       position = advance(position, length);
       if (kind !== PADDING_KIND) pushed++;
+      left--;
     }
     if (distance(position, Atomics.load(memory.words, CONSUMED)) > 0) continue;
     if (bad !== null) throw bad;
     return { position, pushed };
   }
+  throw restless(memory);
+}
+
+function restless(memory: RingMemory): TcpshmError {
+  return new TcpshmError(
+    'ERR_PROTOCOL',
+    `the consumer of a ring of ${memory.capacity} bytes never stands still: expected one that pops what is there, got` +
+      ' positions that change without an end',
+  );
 }

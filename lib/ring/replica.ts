@@ -3,7 +3,7 @@ import { type Block, copyWords } from '../memory/copy.js';
 import { advance, distance } from '../memory/wrap.js';
 import { ALIGNMENT, PADDING_KIND, RECLAIMED, RECORDS } from './layout.js';
 import type { RingMemory } from './memory.js';
-import { clearFreeSpace } from './producer.js';
+import { badReclaimed, clearFreeSpace } from './producer.js';
 import { badRecord, recordLength } from './record.js';
 import { readPublished } from './recovery.js';
 
@@ -70,7 +70,9 @@ export class RingReplica {
   /** Takes the next bytes of the producer's ring. Throws ERR_PROTOCOL when they do not fit. */
   append(from: Block, fromByte: number, lengthBytes: number): void {
     const reclaimed = Atomics.load(this.#words, RECLAIMED);
-    const room = this.#capacity - ALIGNMENT - distance(reclaimed, this.#written);
+    const used = distance(reclaimed, this.#written);
+    if (used < 0 || used > this.#capacity) throw badReclaimed(this.#memory, reclaimed, this.#written);
+    const room = this.#capacity - ALIGNMENT - used;
     if (lengthBytes > room || lengthBytes % ALIGNMENT !== 0) {
       throw new TcpshmError(
         'ERR_PROTOCOL',

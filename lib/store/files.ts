@@ -10,7 +10,7 @@ import { createFile, fileError, openFile } from './mapping.js';
 import { OpenFile } from './openFile.js';
 import type { OpenSegment } from './openSegment.js';
 import { checkRings, identityOrNull, recognise } from './recognise.js';
-import { inodeAt, LOCK_BYTE, LOCK_BYTES, placeOf } from './sessionFile.js';
+import { inodeAt, LOCK_BYTE, LOCK_BYTES, MOST_FILES, placeOf, unsteady } from './sessionFile.js';
 import { setAside } from './setAside.js';
 import { alreadyOpen, requireFree, takeOver } from './takeOver.js';
 
@@ -29,11 +29,11 @@ export interface OpenOptions extends CreateOptions {
 const TIMEOUT_MS = 10_000;
 
 /**
- * Opens a side of the session file at `path`, or gives null when there is none (or only one whose creation was
- * never finished, which is removed). Superblock and rings are checked before anything is written. A side whose owner
- * has been silent for his timeout is taken over (takeOver.ts). Throws ERR_ALREADY_CONNECTED when the side is open
- * elsewhere, ERR_SEGMENT when the file is damaged or not the session expected, ERR_FILE when it cannot be opened
- * safely.
+ * Opens a side of the session file at `path`, or gives null when there is none, or only one whose creation was
+ * never finished (which is removed, by the side that has begun it). Superblock and rings are checked before anything is
+ * written. A side whose owner has been silent for his timeout is taken over (takeOver.ts). Throws
+ * ERR_ALREADY_CONNECTED when the side is open elsewhere, ERR_SEGMENT when the file is damaged or not the session
+ * expected, ERR_FILE when it cannot be opened safely.
  *
  * A file for which it throws ERR_SEGMENT stays where it is, or is set aside: untouched, under a name that the error
  * tells, so that the next login can begin anew. That is for the side that has begun it. One that the other side has
@@ -46,7 +46,7 @@ export function openSegmentFile(
   options: OpenOptions = {},
 ): OpenSegment | null {
   // Until the lock was taken, somebody else may have moved the file away and begun another: then that one counts.
-  for (;;) {
+  for (let files = 0; files < MOST_FILES; files++) {
     const inode = inodeAt(path);
     let file: MappedFile | null = null;
     let open: OpenSegment | null = null;
@@ -57,7 +57,8 @@ export function openSegmentFile(
       const segment = recognise(file, expected);
       if (segment === null) {
         if (inodeAt(path) !== file.inode) continue;
-        rmSync(path, { force: true });
+        // Whoever was told the path by somebody else may have been told that of another file, which only has zeroes.
+        if (options.whenDamaged === 'set aside') rmSync(path, { force: true });
         return null;
       }
       const place = placeOf(file, segment.notices);
@@ -72,6 +73,7 @@ export function openSegmentFile(
       if (open === null) file?.close();
     }
   }
+  throw unsteady(path);
 }
 
 /**

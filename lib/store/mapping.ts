@@ -1,3 +1,5 @@
+import { lstatSync, readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { TcpshmError } from '../errors.js';
 import { type MappedFile, native, type SystemError } from '../memory/native.js';
 
@@ -8,7 +10,34 @@ export function createFile(path: string, sizeBytes: number): MappedFile {
 
 /** Maps a file; null when there is none. Throws ERR_SEGMENT when it is too short to be mapped, ERR_FILE. */
 export function openFile(path: string): MappedFile | null {
-  return map(path, false, 1);
+  const file = map(path, false, 1);
+  try {
+    if (file !== null) requireNoOtherName(file);
+    return file;
+  } catch (cause) {
+    file?.close();
+    throw fileError(cause, `${path} cannot be opened`);
+  }
+}
+
+/**
+ * A file that has a name elsewhere too may be something else (that somebody had put here while he could), or be reached
+ * past this folder. A second name beside the first is that of one who died while he set the file aside (setAside.ts).
+ */
+function requireNoOtherName({ path, inode }: MappedFile): void {
+  const names = lstatSync(path, { throwIfNoEntry: false })?.nlink ?? 1;
+  if (names <= 1) return;
+  const folder = dirname(path);
+  const own = readdirSync(folder).filter(
+    (name) =>
+      name.startsWith(basename(path)) &&
+      lstatSync(join(folder, name), { throwIfNoEntry: false })?.ino === inode,
+  ).length;
+  if (own >= names) return;
+  throw new TcpshmError(
+    'ERR_FILE',
+    `${path} cannot be opened: expected a file of one name, got one of ${names}, of which ${own} in this folder are its own`,
+  );
 }
 
 function map(path: string, create: boolean, sizeBytes: number): MappedFile | null {

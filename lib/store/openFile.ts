@@ -7,7 +7,7 @@ import { beginTenure, expectOwner, readTenure, renewTenure } from '../session/te
 import { checkpointNow, type Journal } from './journal.js';
 import { fileError, openFile } from './mapping.js';
 import type { OpenSegment, Place, Whereabouts } from './openSegment.js';
-import { inodeAt, LOCK_BYTE, placeOf } from './sessionFile.js';
+import { inodeAt, LOCK_BYTE, MOST_FILES, placeOf, requireWhole, unsteady } from './sessionFile.js';
 import { setAside } from './setAside.js';
 
 /** A side of a session file, open here: its lock is held, and its owner shows that he is alive. */
@@ -38,25 +38,31 @@ export class OpenFile implements OpenSegment {
     this.#file = file;
     this.#timeoutMs = options.timeoutMs;
     this.#epoch = epoch;
+    // Who has lost a part of the file notices it where he would notice that the session has moved.
+    file.tellLoss(segment.notices.byteOffset);
+    requireWhole(file);
     segment.epoch[role][0] = epoch;
     beginTenure(segment.tenure[role], process.pid, options.timeoutMs, native().monotonicMs());
   }
 
   get lost(): boolean {
-    return inodeAt(this.where) !== this.#file.inode;
+    return this.#file.lost || inodeAt(this.where) !== this.#file.inode;
   }
 
   renew(): void {
+    requireWhole(this.#file);
     renewTenure(this.segment.tenure[this.role], native().monotonicMs());
   }
 
   follow(): Whereabouts {
-    for (;;) {
+    for (let files = 0; files < MOST_FILES; files++) {
+      requireWhole(this.#file);
       const place = placeOf(this.#file, this.segment.notices);
       if (place !== 'elsewhere') return { kind: place };
       const found = this.#comeOver();
       if (found !== null) return found;
     }
+    throw unsteady(this.where);
   }
 
   close(): void {

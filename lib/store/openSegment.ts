@@ -26,9 +26,9 @@ export interface OpenSegment {
   readonly where: string;
   /** Whether this opening created it. */
   readonly begun: boolean;
-  /** Whether what it is kept in was deleted or replaced since, by somebody else: then nobody can find it again. */
+  /** Whether what it is kept in was deleted, replaced or shortened since, by somebody else: then nobody can find it again. */
   readonly lost: boolean;
-  /** Gives a sign of life, where it is kept in a file: once per heartbeat interval. */
+  /** Gives a sign of life, where it is kept in a file: once per heartbeat interval. Throws ERR_SEGMENT as `follow` does. */
   renew(): void;
   /** Looks where the session is, after `segment.notices` was found set. Throws ERR_FILE, ERR_SEGMENT. */
   follow(): Whereabouts;

@@ -1,3 +1,4 @@
+import { TcpshmError } from '../errors.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { Message } from '../ring/message.js';
 import type { RingProducer } from '../ring/producer.js';
@@ -5,6 +6,9 @@ import { rebaseConsumer, rebaseProducer } from '../ring/rebase.js';
 import { isMoved } from '../session/notices.js';
 import { fencedError } from '../session/tenure.js';
 import type { OpenSegment } from './openSegment.js';
+
+/** How often the session may turn out not to have moved, in one search: each time somebody has to say that anew. */
+const MOST_FALSE_ALARMS = 100;
 
 /**
  * Goes after a session that somebody moves to a fresh file (takeOver.ts) while this process has a side of it open: opens
@@ -43,10 +47,10 @@ export class Pursuit {
   /**
    * True where both ends, or with an open claim or batch the consumer, are in the file that counts; the producer follows
    * when that is published. False while the session is being moved. Throws ERR_FENCED when the side is another
-   * process's by now, ERR_FILE, ERR_SEGMENT.
+   * process's by now, ERR_FILE, ERR_SEGMENT, ERR_PROTOCOL when the peer says again and again that the session moves.
    */
   search(): boolean {
-    for (;;) {
+    for (let alarms = 0; ; ) {
       const { segment, role } = this.#open;
       const left = this.#left.at(-1);
       if (left !== undefined && this.#notices !== segment.notices && !this.#producer.busy) {
@@ -59,6 +63,7 @@ export class Pursuit {
       if (this.#notices !== segment.notices) return false;
       const found = this.#open.follow();
       if (found.kind === 'moving') return false;
+      if (found.kind === 'here' && ++alarms > MOST_FALSE_ALARMS) throw restless(this.#open.where);
       if (found.kind === 'taken') {
         const { client, server } = segment.identity;
         throw fencedError(role === 'client' ? client : server, role === 'client' ? server : client, found.by);
@@ -90,4 +95,12 @@ export class Pursuit {
       open.close();
     }
   }
+}
+
+function restless(where: string): TcpshmError {
+  return new TcpshmError(
+    'ERR_PROTOCOL',
+    `the peer said ${MOST_FALSE_ALARMS} times in a row that the session in ${where} moves: expected that somebody` +
+      ' moves it, got nobody',
+  );
 }

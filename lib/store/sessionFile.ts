@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs';
+import { TcpshmError } from '../errors.js';
 import type { MappedFile } from '../memory/native.js';
 
 /**
@@ -9,9 +10,32 @@ export const LOCK_BYTE = { client: 0, server: 1, moving: 2 } as const;
 /** All of them. */
 export const LOCK_BYTES = 3;
 
+/** So many files may take each other's place at a path while one of them is opened. */
+export const MOST_FILES = 1000;
+
+/** Some program puts file after file there. */
+export function unsteady(path: string): TcpshmError {
+  return new TcpshmError(
+    'ERR_FILE',
+    `${path} cannot be opened: expected a file that stays there until it is open, got ${MOST_FILES} in a row`,
+  );
+}
+
 /** What tells a file from another one of the same path; null when there is none. */
 export function inodeAt(path: string): number | null {
   return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}
+
+/**
+ * Throws ERR_SEGMENT when a part of an open file is gone: some program of this user has shortened it. What was read of it
+ * since then may be zeroes, so nothing that was found in it counts.
+ */
+export function requireWhole(file: Pick<MappedFile, 'lost' | 'path'>): void {
+  if (!file.lost) return;
+  throw new TcpshmError(
+    'ERR_SEGMENT',
+    `${file.path} was shortened by another program while it was open: what was in it is gone`,
+  );
 }
 
 /**

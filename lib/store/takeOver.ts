@@ -9,7 +9,7 @@ import { otherRole, type Role } from '../session/names.js';
 import { Segment } from '../session/segment.js';
 import { beginTenure, expectOwner, isSilent, readTenure, silenceOf } from '../session/tenure.js';
 import { createFile } from './mapping.js';
-import { inodeAt, LOCK_BYTE } from './sessionFile.js';
+import { inodeAt, LOCK_BYTE, requireWhole } from './sessionFile.js';
 
 const TAKEN_OVER = new Topic('tcpshm:session-taken-over');
 
@@ -108,6 +108,7 @@ function copy({ file, segment, role }: Occupied, fresh: MappedFile): void {
   for (let n = 0; n < MOST_COPIES; n++) {
     const before = stateOf(segment);
     to.set(from);
+    requireWhole(file);
     if (stateOf(segment) === before) return;
   }
   throw alreadyOpen(file.path, role, 'and was at work in it all the time while it was to be taken over');

@@ -181,7 +181,8 @@ export class Writers {
     const outlet = this.#outlet;
     const { messages, lengthBytes, largestBytes } = source.ring;
     if (messages === 1) {
-      const message = this.#next(source) as Message;
+      const message = this.#next(source);
+      if (message === null) throw this.#damaged(source, new Error('the message that was there is gone'));
       const room = outlet.alloc(message.size);
       if (room === null) return false;
       room.copyFrom(message);

@@ -19,7 +19,8 @@ enum class ClassId { kMappedFile, kSocket, kEpoll, kDoorbell, kCount };
 
 /**
  * What the module keeps for one thread (one environment of node). There are no other variables but the
- * constants and the register of released sockets, so any number of threads may load the module.
+ * constants, the register of released sockets and the guarded ranges, so any number of threads may load the
+ * module.
  */
 class Environment {
  public:

@@ -86,6 +86,25 @@ napi_value Inode(napi_env env, napi_callback_info info) {
   return FromNumber(env, static_cast<double>(UnwrapChecked<MappedFile>(env, call.self).mapping->inode()));
 }
 
+napi_value Lost(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  return FromBoolean(env, UnwrapChecked<MappedFile>(env, call.self).mapping->IsLost());
+}
+
+napi_value TellLoss(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  Mapping& mapping = *Unwrap<MappedFile>(env, call.self).mapping;
+  constexpr int64_t kWordBytes = sizeof(int32_t);
+  const int64_t most = static_cast<int64_t>(mapping.size_bytes()) - kWordBytes;
+  const int64_t offset = ToInteger(env, call.arguments[0], "offset", 0, most);
+  if (offset % kWordBytes != 0) {
+    throw RangeFailure{"offset must be a multiple of " + std::to_string(kWordBytes) + ", is " +
+                       std::to_string(offset)};
+  }
+  mapping.TellLoss(static_cast<size_t>(offset));
+  return nullptr;
+}
+
 napi_value Sync(napi_env env, napi_callback_info info) {
   const Call<2> call(env, info);
   StartFileSync(env, *Unwrap<MappedFile>(env, call.self).mapping, call.arguments[0], call.arguments[1]);
@@ -153,9 +172,10 @@ napi_value MapFile(napi_env env, napi_callback_info info) {
 
 void DefineMappedFile(napi_env env) {
   const napi_property_descriptor properties[] = {
-      Accessor<Inode>("inode"),     Method<Lock>("lock"),   Method<Unlock>("unlock"),
-      Method<IsLocked>("isLocked"), Method<Sync>("sync"),   Method<SyncNow>("syncNow"),
-      Method<WriteOut>("writeOut"), Method<Close>("close"),
+      Accessor<Inode>("inode"), Accessor<Lost>("lost"),     Method<TellLoss>("tellLoss"),
+      Method<Lock>("lock"),     Method<Unlock>("unlock"),   Method<IsLocked>("isLocked"),
+      Method<Sync>("sync"),     Method<SyncNow>("syncNow"), Method<WriteOut>("writeOut"),
+      Method<Close>("close"),
   };
   DefineClass<MappedFile>(env, properties, std::size(properties));
 }

@@ -95,9 +95,15 @@ std::shared_ptr<Mapping> Mapping::Create(const std::string& path, size_t size_by
 
 std::shared_ptr<Mapping> Mapping::Open(const std::string& path, size_t least_bytes) {
   RequireSize(least_bytes, path);
+  const Location location = Split(path);
+  if (location.name.empty()) throw SystemFailure(EISDIR, "open").Path(path);
+  // In the folder that was looked at, whatever its path leads to by now.
+  const UniqueFd folder = OpenPrivateFolder(location.folder);
   // Not blocking: what stands there may turn out to be a pipe or a device.
-  UniqueFd fd(RetryInterrupted(
-      [&] { return ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }));
+  UniqueFd fd(RetryInterrupted([&] {
+    return ::openat(folder.get(), location.name.c_str(),
+                    O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  }));
   if (!fd) throw SystemFailure(errno, "open").Path(path);
   const struct stat status = StatusOf(fd.get(), path);
   if (!S_ISREG(status.st_mode)) {
@@ -122,7 +128,15 @@ std::shared_ptr<Mapping> Mapping::Map(UniqueFd fd, size_t size_bytes, ino_t inod
   if (data == MAP_FAILED) {
     throw SystemFailure(errno, "mmap").Path(path).Detail("wanted " + std::to_string(size_bytes) + " bytes");
   }
-  return std::shared_ptr<Mapping>(new Mapping(std::move(file), data, size_bytes, inode, path));
+  std::shared_ptr<Mapping> mapping(new Mapping(std::move(file), data, size_bytes, inode, path));
+  mapping->guard_.Guard(data, size_bytes);
+  return mapping;
+}
+
+bool Mapping::IsLost() const {
+  if (guard_.lost()) return true;
+  if (!file_ || data_ == nullptr) return false;
+  return static_cast<size_t>(StatusOf(file_->get(), path_).st_size) < size_bytes_;
 }
 
 std::shared_ptr<const UniqueFd> Mapping::ShareFile(const char* syscall) const {
@@ -182,6 +196,7 @@ void Mapping::CloseFile() {
 }
 
 void Mapping::Close() {
+  guard_.Release();
   if (data_ != nullptr) ::munmap(std::exchange(data_, nullptr), size_bytes_);
   CloseFile();
 }

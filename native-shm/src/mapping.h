@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "guarded_range.h"
 #include "unique_fd.h"
 
 namespace tcpshm {
@@ -22,7 +23,10 @@ class Mapping {
    * folder must be a real one, of this user, closed to others (0700).
    */
   static std::shared_ptr<Mapping> Create(const std::string& path, size_t size_bytes);
-  /** Opens a regular file of this user, closed to others (0600), of at least this size; maps all of it. */
+  /**
+   * Opens a regular file of this user, closed to others (0600), of at least this size, in such a folder; maps
+   * all of it.
+   */
   static std::shared_ptr<Mapping> Open(const std::string& path, size_t least_bytes);
 
   Mapping(const Mapping&) = delete;
@@ -38,6 +42,14 @@ class Mapping {
   const std::string& path() const { return path_; }
   /** What tells the file from any other of its file system, also after it was renamed or removed. */
   ino_t inode() const { return inode_; }
+
+  /**
+   * Whether a part of the file is gone: somebody has shortened it. Where that part was touched there are
+   * zeroes now, of this process alone.
+   */
+  bool IsLost() const;
+  /** From now on the aligned 32-bit word at this offset is set to 1 when what is gone was touched. */
+  void TellLoss(size_t offset) { guard_.Tell(offset); }
 
   /** Open file description locks: they exclude within the process too, and die with the last descriptor. */
   bool Lock(off_t start, off_t length_bytes);
@@ -71,6 +83,7 @@ class Mapping {
   size_t size_bytes_;
   ino_t inode_;
   std::string path_;
+  GuardedRange guard_;
 };
 
 }  // namespace tcpshm

@@ -181,6 +181,36 @@ describe('MappedFile', () => {
       }
     });
 
+    it('fails where no memory is left to map it, and leaves nothing', async function () {
+      const inFolder = join(newFolder('disk'), 'file');
+      const child = startChild(
+        `import { execFileSync } from 'node:child_process';
+         import { existsSync, readdirSync, readFileSync } from 'node:fs';
+         const descriptors = () => readdirSync('/proc/self/fd').length;
+         const codeOf = (act) => { try { act(); return 'done'; } catch (error) { return error.code + ' ' + error.syscall; } };
+         const small = () => n.mapFile(args + '-small', { create: true, sizeBytes: 64 }).close();
+         small();
+         const usedBytes = 4096 * Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]);
+         try {
+           execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (usedBytes + (32 << 20))]);
+         } catch {
+           say('cannot');
+           process.exit();
+         }
+         say(existsSync(args + '-small'));
+         const before = descriptors();
+         say(codeOf(() => n.mapFile(args, { create: true, sizeBytes: 128 << 20 })));
+         say(existsSync(args));
+         say(descriptors() - before);`,
+        inFolder,
+      );
+      const first = await child.line();
+      if (first === 'cannot') this.skip();
+      expect(first).to.equal('true');
+      const rest = [await child.line(), await child.line(), await child.line()];
+      expect(rest).to.deep.equal(['ENOMEM mmap', 'false', '0']);
+    });
+
     it('fails on a size that no file can have, and leaves nothing', () => {
       const error = expectFailure(() => create(path, Number.MAX_SAFE_INTEGER), {
         syscall: 'fallocate',
@@ -256,7 +286,9 @@ describe('MappedFile', () => {
     it('refuses what is no regular file, without waiting', () => {
       execFileSync('mkfifo', ['-m', '600', path]);
       expectFailure(() => open(path), { code: 'EINVAL', syscall: 'open', path });
-      expectFailure(() => open(folder), { code: 'EISDIR', syscall: 'open', path: folder });
+      const inner = join(folder, 'inner');
+      mkdirSync(inner, { mode: 0o700 });
+      expectFailure(() => open(inner), { code: 'EISDIR', syscall: 'open', path: inner });
     });
 
     it('refuses a file that others can use', () => {
@@ -268,6 +300,18 @@ describe('MappedFile', () => {
           .to.include('0600')
           .and.include(`has mode 0${mode.toString(8)}`);
       }
+    });
+
+    it('refuses a folder that others can use, and one behind a symbolic link', () => {
+      create(path).close();
+      for (const mode of [0o710, 0o755, 0o1777]) {
+        chmodSync(folder, mode);
+        expectFailure(() => open(path), { code: 'EACCES', errno: 13, syscall: 'open', path: folder });
+      }
+      chmodSync(folder, 0o700);
+      const link = join(newFolder(), 'link');
+      symlinkSync(folder, link);
+      expectFailure(() => open(join(link, 'file')), { code: 'EACCES', syscall: 'open', path: link });
     });
 
     it('refuses a file of another user', function () {

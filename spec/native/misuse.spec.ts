@@ -86,6 +86,8 @@ describe('misuse of the native module', () => {
       [n, 'openDoorbell', ['a\0b']],
       [n, 'exchangeAtExit', []],
       [n, 'exchangeAtExit', [new Int32Array(1), '0', 0, 0]],
+      [file, 'tellLoss', []],
+      [file, 'tellLoss', ['0']],
       [file, 'lock', []],
       [file, 'unlock', ['0', 1]],
       [file, 'isLocked', [0, 1n]],
