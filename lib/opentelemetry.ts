@@ -23,6 +23,7 @@ import type { RingPoolStats } from './pool/stats.js';
 import { Server } from './server/server.js';
 import type { ServerStats } from './server/stats.js';
 
+/** What is told of a subject, and to whose instruments. */
 export interface ObserveOptions {
   /** Whose instruments it uses. Default: that of the global provider, named 'tcpshm'. */
   readonly meter?: Meter;

@@ -3,6 +3,7 @@ import { count } from '../options.js';
 import type { RingProducer } from '../ring/producer.js';
 import { refusedBy, Waiter } from './waiter.js';
 
+/** Above how much the outgoing queue is too full, and who hears of it. Told by the polls of the connection. */
 export interface Watermarks {
   /** Bytes in the queue (records with headers, padding, and what was popped but not handed back) that are too many. */
   readonly high: number;

@@ -23,6 +23,7 @@ type SchemaResult<Out> =
 /** How a method is answered: with one value, in parts, or not. */
 export type Shape = 'one' | 'many' | 'nothing';
 
+/** What checks the values of a method, on the side that gets them: any Standard Schema (standardschema.dev). */
 export interface MethodSchemas<V, R> {
   /** Checks what a handler gets, and may change it. Without it, the type is what the peer is trusted to send. */
   readonly request?: StandardSchema<unknown, V>;
@@ -64,6 +65,7 @@ interface AnyMethod {
   readonly method?: Method;
 }
 
+/** The methods of a service, by their names. */
 export type Methods = Readonly<Record<string, AnyMethod>>;
 
 type Answered<R, S extends Shape> = S extends 'many'
@@ -92,8 +94,11 @@ export type ServiceHandlers<M extends Methods> = {
 
 /** What a messenger or a pool of them has that a client needs. */
 export interface ServiceCaller {
+  /** As {@link Messenger.call}. */
   call<R>(method: Method, value: unknown, options?: RequestOptions): Call<R>;
+  /** As {@link Messenger.stream}. */
   stream<R>(method: Method, value: unknown, options?: RequestOptions): AsyncIterableIterator<R, undefined>;
+  /** As {@link Messenger.notify}. */
   notify(method: Method, value: unknown, options?: NoticeOptions): Promise<void>;
 }
 

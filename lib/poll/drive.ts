@@ -5,6 +5,7 @@ import { type IdleOptions, type IdleStrategy, Idling } from './idling.js';
 import type { Service } from './service.js';
 import type { Waker } from './waker.js';
 
+/** How `run` waits, and until when. */
 export interface RunOptions {
   /** What to do when nothing moves. Default 'backoff'. */
   readonly idle?: IdleStrategy | IdleOptions;

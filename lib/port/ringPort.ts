@@ -10,6 +10,7 @@ import { structured } from './structured.js';
 import { ThreadCarrier } from './threadCarrier.js';
 import { checkTransferable, detachBuffers } from './transfer.js';
 
+/** When a port says that more waits in memory than should. */
 export interface PortOptions {
   /** From so many waiting bytes on `postMessage` gives false. Default 2^20. */
   readonly highWaterMark?: number;
@@ -173,11 +174,13 @@ export class RingPort extends EventEmitter<Events> {
     this.#carrier.refChanged();
   }
 
+  /** Lets the process end though something listens. */
   unref(): void {
     this.#refed = false;
     this.#carrier.refChanged();
   }
 
+  /** Whether listening to it keeps the process alive: false after `unref` and after its end. */
   hasRef(): boolean {
     return this.#refed && this.#state !== 'closed';
   }
@@ -226,12 +229,14 @@ export class RingPort extends EventEmitter<Events> {
   set onmessage(listener: Listener | null) {
     this.#listeners.handle('message', listener);
   }
+  /** What gets what came and is no value, as an event whose `data` is the error (ERR_CODEC, ERR_PROTOCOL); null for none. */
   get onmessageerror(): Listener | null {
     return this.#listeners.handler('messageerror');
   }
   set onmessageerror(listener: Listener | null) {
     this.#listeners.handle('messageerror', listener);
   }
+  /** What is told of the end, once; null for none. */
   get onclose(): Listener | null {
     return this.#listeners.handler('close');
   }
@@ -248,6 +253,7 @@ export class RingPort extends EventEmitter<Events> {
     this.#listeners.add(type, listener, options.once === true);
   }
 
+  /** Takes away what `addEventListener` was given; harmless when it is not there. */
   removeEventListener(
     type: 'message' | 'messageerror' | 'close',
     listener: Listener | { handleEvent: Listener },
