@@ -49,6 +49,7 @@ export type { Login, LoginDecision } from './login/loginHost.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { PeerCredentials } from './memory/byteStream.js';
 export {
+  type Audience,
   Broadcaster,
   type BroadcastOptions,
   type BroadcastOutcome,
@@ -76,6 +77,7 @@ export type { Handler, HandlerContext } from './messaging/served.js';
 export {
   type MethodDefinition,
   type MethodSchemas,
+  type MethodShape,
   type Methods,
   method,
   notice,
@@ -107,7 +109,7 @@ export type { ServerStats } from './server/stats.js';
 export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
 export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
-export type { Transport } from './session/loginMessages.js';
+export { TRANSPORTS, type Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
 export { listSessions, type SessionFile } from './store/sessionFiles.js';
 export type { TlsCertificate, TlsPeer } from './wire/identity.js';

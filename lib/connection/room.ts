@@ -9,7 +9,9 @@ export interface Watermarks {
   readonly high: number;
   /** So few, after that, are in order again. Default half of `high`. */
   readonly low?: number;
+  /** At least `high` are taken up, for the first time since there were few. */
   onHigh?(bytes: number): void;
+  /** After that no more than `low` are. */
   onLow?(bytes: number): void;
 }
 

@@ -226,6 +226,7 @@ export class RingPort extends EventEmitter<Events> {
   get onmessage(): Listener | null {
     return this.#listeners.handler('message');
   }
+  /** Takes the place of the one before, and starts the port, as of a MessagePort. */
   set onmessage(listener: Listener | null) {
     this.#listeners.handle('message', listener);
   }
@@ -233,6 +234,7 @@ export class RingPort extends EventEmitter<Events> {
   get onmessageerror(): Listener | null {
     return this.#listeners.handler('messageerror');
   }
+  /** Takes the place of the one before. */
   set onmessageerror(listener: Listener | null) {
     this.#listeners.handle('messageerror', listener);
   }
@@ -240,6 +242,7 @@ export class RingPort extends EventEmitter<Events> {
   get onclose(): Listener | null {
     return this.#listeners.handler('close');
   }
+  /** Takes the place of the one before. */
   set onclose(listener: Listener | null) {
     this.#listeners.handle('close', listener);
   }
