@@ -1,3 +1,9 @@
+/**
+ * Recoverable, persistent message connections between threads, processes and hosts. Begin with {@link Server} and
+ * {@link Client}, or with {@link RingChannel} between two threads: what they give is a {@link Connection}.
+ *
+ * @module tcpshm
+ */
 export { type Channel, channel, type SendOptions } from './channel/channel.js';
 export type { ValueHandler } from './channel/intake.js';
 export {

@@ -4,6 +4,8 @@
  *
  * Nothing is measured for it: when a reader collects, `stats()` is asked. Names follow the semantic conventions for
  * messaging where those have one (in development, as of 1.40), and begin with `tcpshm.` else.
+ *
+ * @module tcpshm/opentelemetry
  */
 import {
   type Attributes,

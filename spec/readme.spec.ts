@@ -182,13 +182,23 @@ describe('what is written beside the code', () => {
     expect(dead).to.deep.equal([]);
   });
 
-  it('has every example in the list of examples', () => {
+  it('lists every example, and specs start what is listed', () => {
     const list = readFileSync(join(root, 'examples', 'README.md'), 'utf8');
-    const listed = [...list.matchAll(/`node dist\/examples\/(\w+)\//g)].map(([, name]) => name);
+    const listed = [...list.matchAll(/`node dist\/examples\/(\w+\/\w+)\.js`/g)].map(
+      ([, program = '']) => program,
+    );
     const folders = readdirSync(join(root, 'examples'), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name);
-    // That of demo.ts, which `npm run demo` starts.
-    expect(new Set([...listed, 'demo'])).to.deep.equal(new Set(folders));
+    // The demo is a part of `npm run demo`.
+    expect(new Set([...listed.map((program) => dirname(program)), 'demo'])).to.deep.equal(new Set(folders));
+    const specs = join(root, 'spec', 'examples');
+    const started = readdirSync(specs).map((name) => readFileSync(join(specs, name), 'utf8'));
+    for (const program of ['demo', ...listed]) {
+      expect(
+        started.some((text) => text.includes(`'${program}'`)),
+        program,
+      ).to.equal(true);
+    }
   });
 });
