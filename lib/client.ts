@@ -19,6 +19,10 @@ import type { SequenceNumbers } from './session/state.js';
 import { Renewal } from './session/tenure.js';
 import type { Patience, Wire } from './wire/wire.js';
 
+/**
+ * Who a client is and what it tells of. Checked when it is made, before anything is opened: ERR_OPTION, ERR_NAME,
+ * ERR_CAPACITY. Handlers are called by its polls, in its thread; what they throw, a poll throws.
+ */
 export interface ClientOptions extends PeerOptions, ConnectionHandlers {
   /** Who this client is. With the server's name it identifies the session. */
   readonly name: string;
@@ -110,6 +114,7 @@ export class Client implements Pollable {
     });
   }
 
+  /** True from the call of `close` on. */
   get closed(): boolean {
     return this.#closed;
   }

@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   'ERR_WORKER', // a thread, of a group or pool, could not be started, or has ended by itself: the cause says why
 ] as const;
 
+/** The `code` of a {@link TcpshmError}: one of {@link ERROR_CODES}, whose source says what each means. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /**

@@ -1,3 +1,9 @@
+/**
+ * Recoverable, persistent message connections between threads, processes and hosts. Begin with {@link Server} and
+ * {@link Client}, or with {@link RingChannel} between two threads: what they give is a {@link Connection}.
+ *
+ * @module tcpshm
+ */
 export { type Channel, channel, type SendOptions } from './channel/channel.js';
 export type { ValueHandler } from './channel/intake.js';
 export {
@@ -49,6 +55,7 @@ export type { Login, LoginDecision } from './login/loginHost.js';
 export type { ReconnectAttempt } from './login/reconnection.js';
 export type { PeerCredentials } from './memory/byteStream.js';
 export {
+  type Audience,
   Broadcaster,
   type BroadcastOptions,
   type BroadcastOutcome,
@@ -76,6 +83,7 @@ export type { Handler, HandlerContext } from './messaging/served.js';
 export {
   type MethodDefinition,
   type MethodSchemas,
+  type MethodShape,
   type Methods,
   method,
   notice,
@@ -107,7 +115,7 @@ export type { ServerStats } from './server/stats.js';
 export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
 export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
-export type { Transport } from './session/loginMessages.js';
+export { TRANSPORTS, type Transport } from './session/loginMessages.js';
 export type { Point, SequenceNumbers, SideState } from './session/state.js';
 export { listSessions, type SessionFile } from './store/sessionFiles.js';
 export type { TlsCertificate, TlsPeer } from './wire/identity.js';

@@ -4,6 +4,8 @@
  *
  * Nothing is measured for it: when a reader collects, `stats()` is asked. Names follow the semantic conventions for
  * messaging where those have one (in development, as of 1.40), and begin with `tcpshm.` else.
+ *
+ * @module tcpshm/opentelemetry
  */
 import {
   type Attributes,
@@ -23,6 +25,7 @@ import type { RingPoolStats } from './pool/stats.js';
 import { Server } from './server/server.js';
 import type { ServerStats } from './server/stats.js';
 
+/** What is told of a subject, and to whose instruments. */
 export interface ObserveOptions {
   /** Whose instruments it uses. Default: that of the global provider, named 'tcpshm'. */
   readonly meter?: Meter;

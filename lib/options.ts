@@ -77,6 +77,7 @@ export interface PeerSettings {
   readonly codec: string;
 }
 
+/** How waiting is ended: whatever waits takes this. */
 export interface WaitOptions {
   /** Ends the waiting: the promise is rejected with its reason. */
   readonly signal?: AbortSignal;

@@ -4,6 +4,7 @@ import { TcpshmError } from '../errors.js';
 import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { Intake, type ValueHandler } from './intake.js';
 
+/** How one value is sent, and how long `sendAsync` may wait for room. */
 export interface SendOptions extends WaitOptions {
   /** Of the message: 1 to 65535. Default 1. */
   readonly type?: number;

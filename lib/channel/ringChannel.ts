@@ -14,6 +14,7 @@ import { driveEnds } from './driveEnds.js';
 /** How ends are driven, and what their messages and their other ends are told to. */
 export interface RingRunOptions extends RunOptions, ConnectionHandlers {}
 
+/** What both ends of a RingChannel are made with: the end that is opened elsewhere has the same queues and names. */
 export interface RingChannelOptions {
   /** Of each of the two queues: a power of two from 4096 to 2^30. Default 2^20. */
   readonly capacityBytes?: number;

@@ -5,6 +5,7 @@ import type { Reader } from '../connection/side.js';
 import { TcpshmError } from '../errors.js';
 import { count } from '../options.js';
 
+/** How a stream of bytes is cut into messages. What each side writes is its own affair: the other one puts it together. */
 export interface StreamOptions {
   /** Largest message that bytes are cut into. Default 65536, and never more than the connection's `maxMessageBytes`. */
   readonly messageBytes?: number;

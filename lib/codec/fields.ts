@@ -72,6 +72,7 @@ export class Elements<T> implements Iterable<T> {
     for (let i = 0; i < this.length; i++) this.#kind.put(this.#message.view, this.#at(i), values[i] as T);
   }
 
+  /** Its numbers, read from the message one by one: it must stay until the end of the loop. */
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = 0; i < this.length; i++) yield this.get(i);
   }

@@ -15,6 +15,7 @@ export interface KindTypes {
   bool: boolean;
 }
 
+/** A number of fixed size, by its name. */
 export type Kind = keyof KindTypes;
 
 /** A number of fixed size in a struct, little-endian. Its alignment is its size, as in C. */

@@ -4,6 +4,7 @@ import type { Message } from '../ring/message.js';
 import { type Codec, type MessageSink, notDecoded, notEncoded } from './codec.js';
 import { asBase, needsBase, symbolIn, Unfaithful, unfaithful } from './faithful.js';
 
+/** What {@link msgpack} carries beside plain trees of values. */
 export interface MsgpackOptions {
   /**
    * Carries values that contain themselves, and keeps what is one object in two places one object. Costs about twice

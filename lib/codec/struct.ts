@@ -16,7 +16,9 @@ import {
 import { KINDS, type Kind, type KindTypes } from './kinds.js';
 import { Place } from './place.js';
 
+/** What a field of a struct is: a number by its kind, a text, bytes, an array of numbers, or a struct within. */
 export type Field = Kind | TextField | BytesField | ArrayField<Kind> | AnyStruct;
+/** Names and fields of a struct, in the order in which they lie in a message. */
 export type Fields = { readonly [name: string]: Field };
 type AnyStruct = { readonly kind: 'struct'; readonly fields: Fields };
 
@@ -51,6 +53,7 @@ type Value<F> =
       ? Values<S>
       : InPlace<F>;
 
+/** What peers call a struct at the login. Those who call it differently are refused with ERR_CODEC. */
 export interface StructOptions {
   /** What its codec is called: peers must agree on it. Default: made from the layout, so that it tells layouts apart. */
   readonly name?: string;
@@ -96,6 +99,10 @@ const RESERVED = new Set(
   ).split(' '),
 );
 
+/**
+ * A layout as {@link struct} makes it, for any number of connections of its thread. Keeps no message, and gives the same
+ * cursor again for the same flyweight: reading and writing in place allocates nothing.
+ */
 export class Struct<F extends Fields> implements Codec<Values<F>> {
   readonly kind = 'struct';
   readonly fields: F;
@@ -173,6 +180,10 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     return cursor as unknown as Cursor<F>;
   }
 
+  /**
+   * Copies the values into a message of the sink, which is still to be pushed; null when the queue is full. Throws
+   * ERR_CODEC for values that are not those of the fields: then nothing is allocated.
+   */
   encode(sink: MessageSink, values: Values<F>): Message | null {
     this.check(values);
     const message = sink.alloc(this.sizeBytes);
@@ -180,6 +191,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     return message;
   }
 
+  /** The values, copied: they stay when the message is popped. Throws ERR_CODEC for a message of another size. */
   decode(message: Message): Values<F> {
     if (message.size !== this.sizeBytes) throw this.#badSize(message);
     return this.take(message, 0);

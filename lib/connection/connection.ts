@@ -233,6 +233,7 @@ export class Connection {
   ref(): void {
     this.side.refed = true;
   }
+  /** Lets the process end while `run` sleeps, though this is open. */
   unref(): void {
     this.side.refed = false;
   }
@@ -262,6 +263,10 @@ export class Connection {
     return this._ends.maxMessageBytes;
   }
 
+  /**
+   * Whether the peer is there. Disconnected, messages can be pushed and popped all the same; closed, whatever
+   * reads or writes messages throws ERR_CLOSED.
+   */
   get state(): ConnectionState {
     return this.side.state;
   }

@@ -3,12 +3,15 @@ import { count } from '../options.js';
 import type { RingProducer } from '../ring/producer.js';
 import { refusedBy, Waiter } from './waiter.js';
 
+/** Above how much the outgoing queue is too full, and who hears of it. Told by the polls of the connection. */
 export interface Watermarks {
   /** Bytes in the queue (records with headers, padding, and what was popped but not handed back) that are too many. */
   readonly high: number;
   /** So few, after that, are in order again. Default half of `high`. */
   readonly low?: number;
+  /** At least `high` are taken up, for the first time since there were few. */
   onHigh?(bytes: number): void;
+  /** After that no more than `low` are. */
   onLow?(bytes: number): void;
 }
 

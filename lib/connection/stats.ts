@@ -5,6 +5,7 @@ import type { LinkTraffic } from '../wire/link.js';
 import type { Ends } from './ends.js';
 import type { Tally } from './tally.js';
 
+/** 'connected' from the login on; 'disconnected' when the link has ended, while queues and session go on; 'closed' for good. */
 export type ConnectionState = 'connected' | 'disconnected' | 'closed';
 
 /** Messages that wait to be popped are counted one by one, so no further than this. */
@@ -38,6 +39,7 @@ export interface ConnectionStats extends Tally {
   readonly smoothedRoundTripMs: number | null;
 }
 
+/** How full the queue is that this side writes, read from memory at the moment of the call. */
 export interface OutgoingStats {
   readonly capacityBytes: number;
   /**
@@ -49,6 +51,7 @@ export interface OutgoingStats {
   readonly depthBytes: number;
 }
 
+/** How full the queue is that this side reads, read from memory at the moment of the call. */
 export interface IncomingStats {
   readonly capacityBytes: number;
   /** Messages that have arrived and were not popped; 4096 stands for so many or more. */

@@ -114,4 +114,5 @@ export interface DiagnosticEvents<C extends Subject = Subject> {
   readonly 'tcpshm:received': { readonly connection: C; readonly bytes: number };
 }
 
+/** A channel of `node:diagnostics_channel` that this library publishes on. */
 export type DiagnosticName = keyof DiagnosticEvents;

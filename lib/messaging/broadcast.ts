@@ -10,8 +10,10 @@ export const SLOW_POLICIES = [
   'drop', // it does not get the message, which is counted
   'disconnect', // its connection is closed; its session stays, with what is in the queue
 ] as const;
+/** One of {@link SLOW_POLICIES}. */
 export type SlowPolicy = (typeof SLOW_POLICIES)[number];
 
+/** What a broadcaster does about slow clients, and how its messages are marked. */
 export interface BroadcastOptions {
   /** Default 'wait'. */
   readonly slow?: SlowPolicy;

@@ -3,11 +3,13 @@ export type Method = string | number;
 
 /** Which goes first when there is more to send than room: those of a higher priority, most of the time. */
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
+/** One of {@link PRIORITIES}. */
 export type Priority = (typeof PRIORITIES)[number];
 
 /** What follows a value: values, or bytes of any number. A stream of node:stream is one. */
 export type Parts = AsyncIterable<unknown> | Iterable<unknown>;
 
+/** What goes along with a notification, and how urgent it is. */
 export interface NoticeOptions {
   /** Gives it up, as far as it has not left. */
   readonly signal?: AbortSignal;
@@ -17,6 +19,10 @@ export interface NoticeOptions {
   readonly body?: Parts | (() => Parts);
 }
 
+/**
+ * What goes along with a request, how long it may take, and what becomes of it when the peer dies: README.md beside
+ * this file has a table of what each mode promises.
+ */
 export interface RequestOptions extends NoticeOptions {
   /** No answer after so many milliseconds: ERR_TIMEOUT, and the handler is aborted. Told within some 10 ms. Default: never. */
   readonly timeoutMs?: number;

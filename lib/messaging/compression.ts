@@ -14,6 +14,7 @@ export interface Compression {
   inflate(bytes: Uint8Array, mostBytes: number): Uint8Array;
 }
 
+/** How hard {@link deflate} and {@link zstd} try, and from which size of a fragment on. */
 export interface CompressionOptions {
   /** The faster the smaller. Default 1. */
   readonly level?: number;

@@ -53,6 +53,7 @@ export interface DestinationOptions extends PeerOptions {
   readonly spread?: boolean;
   /** Delays between attempts. After `maxAttempts` that fail in a row, what waits fails with ERR_CONNECT. */
   readonly backoff?: BackoffOptions;
+  /** Hears of what becomes of its connections, in the thread of the destination. */
   onEvent?(event: DestinationEvent): void;
 }
 

@@ -115,6 +115,7 @@ export class Messenger implements Caller {
     return { waiting, open };
   }
 
+  /** What came too late, was refused, or is under way here for the peer: numbers of the moment. */
   get counters(): MessengerCounters {
     const { lateAnswers } = this.#requester;
     const { underWay, lateRequests, refusedNotices } = this.#responder;
@@ -130,6 +131,10 @@ export class Messenger implements Caller {
     return this.call<R>(method, value, options).response;
   }
 
+  /**
+   * As `request`, for who has to know whether it has left, or wants to take it back. Throws what `request` throws; all
+   * else is told by the call.
+   */
   call<R = unknown>(method: Method, value?: unknown, options: RequestOptions = NO_OPTIONS): Call<R> {
     return this.#begin(method, value, options, false, false);
   }

@@ -11,6 +11,7 @@ export interface StandardSchema<In = unknown, Out = In> {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
+    /** Gives the value, which may be another one, or the issues: they are the message of the ERR_CODEC. */
     readonly validate: (value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>;
     readonly types?: { readonly input: In; readonly output: Out } | undefined;
   };
@@ -21,8 +22,9 @@ type SchemaResult<Out> =
   | { readonly issues: readonly { readonly message: string }[] };
 
 /** How a method is answered: with one value, in parts, or not. */
-export type Shape = 'one' | 'many' | 'nothing';
+export type MethodShape = 'one' | 'many' | 'nothing';
 
+/** What checks the values of a method, on the side that gets them: any Standard Schema (standardschema.dev). */
 export interface MethodSchemas<V, R> {
   /** Checks what a handler gets, and may change it. Without it, the type is what the peer is trusted to send. */
   readonly request?: StandardSchema<unknown, V>;
@@ -33,7 +35,7 @@ export interface MethodSchemas<V, R> {
 }
 
 /** One method of a service: made by `method`, `stream` and `notice`. */
-export interface MethodDefinition<V, R, S extends Shape> extends MethodSchemas<V, R> {
+export interface MethodDefinition<V, R, S extends MethodShape> extends MethodSchemas<V, R> {
   readonly shape: S;
 }
 
@@ -58,21 +60,22 @@ export function notice<V = void>(
 
 /** What all methods have, whatever their types: of which nothing can be inferred for these. */
 interface AnyMethod {
-  readonly shape: Shape;
+  readonly shape: MethodShape;
   readonly request?: object;
   readonly answer?: object;
   readonly method?: Method;
 }
 
+/** The methods of a service, by their names. */
 export type Methods = Readonly<Record<string, AnyMethod>>;
 
-type Answered<R, S extends Shape> = S extends 'many'
+type Answered<R, S extends MethodShape> = S extends 'many'
   ? AsyncIterable<R>
   : S extends 'one'
     ? R | Promise<R>
     : void | Promise<void>;
-type Told<R, S extends Shape> = S extends 'many' ? AsyncIterableIterator<R, undefined> : Promise<R>;
-type Options<S extends Shape> = S extends 'nothing' ? NoticeOptions : RequestOptions;
+type Told<R, S extends MethodShape> = S extends 'many' ? AsyncIterableIterator<R, undefined> : Promise<R>;
+type Options<S extends MethodShape> = S extends 'nothing' ? NoticeOptions : RequestOptions;
 
 /** The client of a service: a function for each of its methods. */
 export type ServiceClient<M extends Methods> = {
@@ -92,8 +95,11 @@ export type ServiceHandlers<M extends Methods> = {
 
 /** What a messenger or a pool of them has that a client needs. */
 export interface ServiceCaller {
+  /** As {@link Messenger.call}. */
   call<R>(method: Method, value: unknown, options?: RequestOptions): Call<R>;
+  /** As {@link Messenger.stream}. */
   stream<R>(method: Method, value: unknown, options?: RequestOptions): AsyncIterableIterator<R, undefined>;
+  /** As {@link Messenger.notify}. */
   notify(method: Method, value: unknown, options?: NoticeOptions): Promise<void>;
 }
 

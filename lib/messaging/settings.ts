@@ -6,6 +6,10 @@ import { checkOptions, count, duration } from '../options.js';
 import type { Compression } from './compression.js';
 import { HEADER_BYTES, LEAST_REQUESTS, LEAST_WINDOW_BYTES, MAX_FRAGMENT_BYTES } from './packet.js';
 
+/**
+ * Values and limits of a messenger. Each side has its own, but for the codec and the compression. The limits bound what a
+ * peer can make this process keep; ERR_OPTION for one that is out of range.
+ */
 export interface MessengerOptions {
   /** Of values; none whose values are views of messages. Default `msgpack()`. */
   readonly codec?: Codec<unknown>;

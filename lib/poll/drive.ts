@@ -6,6 +6,7 @@ import type { Service } from './service.js';
 import { drained } from './turns.js';
 import type { Waker } from './waker.js';
 
+/** How `run` waits, and until when. */
 export interface RunOptions {
   /** What to do when nothing moves. Default 'backoff'. */
   readonly idle?: IdleStrategy | IdleOptions;

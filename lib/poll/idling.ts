@@ -13,6 +13,7 @@ import { checkOptions, choice } from '../options.js';
  * Who sleeps is woken by the next message; a sleeping processor takes about 50 µs for that.
  */
 export const IDLE_STRATEGIES = ['busy', 'yield', 'backoff', 'park'] as const;
+/** One of {@link IDLE_STRATEGIES}. */
 export type IdleStrategy = (typeof IDLE_STRATEGIES)[number];
 
 /** The same with the times of `backoff`, from the last time that something moved. */

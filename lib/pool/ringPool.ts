@@ -26,6 +26,7 @@ import { Restarts } from './restarts.js';
 import type { RingPoolStats } from './stats.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
+/** One task: what runs it, and what ends it. */
 export interface RingPoolRunOptions {
   /** Another module than that of the pool. */
   readonly filename?: string | URL | null;
@@ -146,6 +147,7 @@ export class RingPool extends EventEmitter<Events> {
     await this.#end();
   }
 
+  /** For `await using`: as `close`, what was given to the pool is run before. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -155,10 +157,12 @@ export class RingPool extends EventEmitter<Events> {
     return this.#settings;
   }
 
+  /** So many threads are kept, also when there is nothing to run. */
   get minThreads(): number {
     return this.#settings.minThreads;
   }
 
+  /** So many threads are started at the most. */
   get maxThreads(): number {
     return this.#settings.maxThreads;
   }

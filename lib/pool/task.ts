@@ -4,7 +4,9 @@ import { TcpshmError } from '../errors.js';
 export type AbortSource =
   | AbortSignal
   | {
+      /** Hears of the abortion, which may come at any time after the task was given to the pool. */
       once(event: 'abort', listener: () => void): unknown;
+      /** Called with the same listener when the task is settled. */
       removeListener(event: 'abort', listener: () => void): unknown;
       readonly aborted?: boolean;
       readonly reason?: unknown;

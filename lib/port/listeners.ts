@@ -9,6 +9,7 @@ export interface PortEvent {
   readonly currentTarget: unknown;
   readonly ports: readonly never[];
 }
+/** Gets events in the manner of browsers, as `onmessage` and `addEventListener` take it. */
 export type Listener = (event: PortEvent) => void;
 type Given = Listener | { handleEvent: Listener };
 

@@ -10,6 +10,7 @@ import { structured } from './structured.js';
 import { ThreadCarrier } from './threadCarrier.js';
 import { checkTransferable, detachBuffers } from './transfer.js';
 
+/** When a port says that more waits in memory than should. */
 export interface PortOptions {
   /** From so many waiting bytes on `postMessage` gives false. Default 2^20. */
   readonly highWaterMark?: number;
@@ -173,11 +174,13 @@ export class RingPort extends EventEmitter<Events> {
     this.#carrier.refChanged();
   }
 
+  /** Lets the process end though something listens. */
   unref(): void {
     this.#refed = false;
     this.#carrier.refChanged();
   }
 
+  /** Whether listening to it keeps the process alive: false after `unref` and after its end. */
   hasRef(): boolean {
     return this.#refed && this.#state !== 'closed';
   }
@@ -223,18 +226,23 @@ export class RingPort extends EventEmitter<Events> {
   get onmessage(): Listener | null {
     return this.#listeners.handler('message');
   }
+  /** Takes the place of the one before, and starts the port, as of a MessagePort. */
   set onmessage(listener: Listener | null) {
     this.#listeners.handle('message', listener);
   }
+  /** What gets what came and is no value, as an event whose `data` is the error (ERR_CODEC, ERR_PROTOCOL); null for none. */
   get onmessageerror(): Listener | null {
     return this.#listeners.handler('messageerror');
   }
+  /** Takes the place of the one before. */
   set onmessageerror(listener: Listener | null) {
     this.#listeners.handle('messageerror', listener);
   }
+  /** What is told of the end, once; null for none. */
   get onclose(): Listener | null {
     return this.#listeners.handler('close');
   }
+  /** Takes the place of the one before. */
   set onclose(listener: Listener | null) {
     this.#listeners.handle('close', listener);
   }
@@ -248,6 +256,7 @@ export class RingPort extends EventEmitter<Events> {
     this.#listeners.add(type, listener, options.once === true);
   }
 
+  /** Takes away what `addEventListener` was given; harmless when it is not there. */
   removeEventListener(
     type: 'message' | 'messageerror' | 'close',
     listener: Listener | { handleEvent: Listener },

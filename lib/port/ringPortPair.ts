@@ -2,6 +2,7 @@ import { createChannel } from '../channel/ringChannel.js';
 import { checkOptions } from '../options.js';
 import { highWaterMarkOf, type PortOptions, RingPort } from './ringPort.js';
 
+/** Memory of a pair, for both directions alike. It is reserved when the pair is made. */
 export interface RingPortOptions extends PortOptions {
   /** Of each direction: a power of two from 4096 to 2^30. Default 2^20. */
   readonly capacityBytes?: number;

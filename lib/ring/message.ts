@@ -74,64 +74,84 @@ export class Message {
     this._type = type;
   }
 
+  /** Signed, 8 bits. */
   getInt8(at: number): number {
     return this.view.getInt8(this._offset + within(at, 1, this._size));
   }
+  /** Unsigned, 8 bits. */
   getUint8(at: number): number {
     return this.view.getUint8(this._offset + within(at, 1, this._size));
   }
+  /** Signed, 16 bits, little-endian. */
   getInt16(at: number): number {
     return this.view.getInt16(this._offset + within(at, 2, this._size), true);
   }
+  /** Unsigned, 16 bits, little-endian. */
   getUint16(at: number): number {
     return this.view.getUint16(this._offset + within(at, 2, this._size), true);
   }
+  /** Signed, 32 bits, little-endian. */
   getInt32(at: number): number {
     return this.view.getInt32(this._offset + within(at, 4, this._size), true);
   }
+  /** Unsigned, 32 bits, little-endian. */
   getUint32(at: number): number {
     return this.view.getUint32(this._offset + within(at, 4, this._size), true);
   }
+  /** Signed, 64 bits, little-endian. */
   getBigInt64(at: number): bigint {
     return this.view.getBigInt64(this._offset + within(at, 8, this._size), true);
   }
+  /** Unsigned, 64 bits, little-endian. */
   getBigUint64(at: number): bigint {
     return this.view.getBigUint64(this._offset + within(at, 8, this._size), true);
   }
+  /** IEEE 754, 32 bits, little-endian. */
   getFloat32(at: number): number {
     return this.view.getFloat32(this._offset + within(at, 4, this._size), true);
   }
+  /** IEEE 754, 64 bits, little-endian. */
   getFloat64(at: number): number {
     return this.view.getFloat64(this._offset + within(at, 8, this._size), true);
   }
 
+  /** Signed, 8 bits; what does not fit is cut off, as DataView does. */
   setInt8(at: number, value: number): void {
     this.view.setInt8(this._offset + within(at, 1, this._size), value);
   }
+  /** Unsigned, 8 bits; what does not fit is cut off, as DataView does. */
   setUint8(at: number, value: number): void {
     this.view.setUint8(this._offset + within(at, 1, this._size), value);
   }
+  /** Signed, 16 bits, little-endian; what does not fit is cut off, as DataView does. */
   setInt16(at: number, value: number): void {
     this.view.setInt16(this._offset + within(at, 2, this._size), value, true);
   }
+  /** Unsigned, 16 bits, little-endian; what does not fit is cut off, as DataView does. */
   setUint16(at: number, value: number): void {
     this.view.setUint16(this._offset + within(at, 2, this._size), value, true);
   }
+  /** Signed, 32 bits, little-endian; what does not fit is cut off, as DataView does. */
   setInt32(at: number, value: number): void {
     this.view.setInt32(this._offset + within(at, 4, this._size), value, true);
   }
+  /** Unsigned, 32 bits, little-endian; what does not fit is cut off, as DataView does. */
   setUint32(at: number, value: number): void {
     this.view.setUint32(this._offset + within(at, 4, this._size), value, true);
   }
+  /** Signed, 64 bits, little-endian; what does not fit is cut off, as DataView does. */
   setBigInt64(at: number, value: bigint): void {
     this.view.setBigInt64(this._offset + within(at, 8, this._size), value, true);
   }
+  /** Unsigned, 64 bits, little-endian; what does not fit is cut off, as DataView does. */
   setBigUint64(at: number, value: bigint): void {
     this.view.setBigUint64(this._offset + within(at, 8, this._size), value, true);
   }
+  /** IEEE 754, 32 bits, little-endian; rounded to what it can hold. */
   setFloat32(at: number, value: number): void {
     this.view.setFloat32(this._offset + within(at, 4, this._size), value, true);
   }
+  /** IEEE 754, 64 bits, little-endian. */
   setFloat64(at: number, value: number): void {
     this.view.setFloat64(this._offset + within(at, 8, this._size), value, true);
   }

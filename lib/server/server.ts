@@ -38,6 +38,10 @@ import { whyFull } from './room.js';
 import type { ServerStats } from './stats.js';
 import { Tidings } from './tidings.js';
 
+/**
+ * Who a server is, who may come in, and what it tells of. Checked when it is made, before anything is opened: ERR_OPTION,
+ * ERR_NAME, ERR_CAPACITY. Handlers are called by its polls, in its thread; what they throw, a poll throws.
+ */
 export interface ServerOptions extends PeerOptions, ConnectionHandlers {
   /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
   readonly name: string;
@@ -193,6 +197,7 @@ export class Server implements Pollable {
     });
   }
 
+  /** True from the call of `close` on. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -361,6 +366,7 @@ export class Server implements Pollable {
     this.#keepsAlive = true;
     this.#doors.keep(true);
   }
+  /** Lets the process end while `run` sleeps, though it listens. */
   unref(): void {
     this.#keepsAlive = false;
     this.#doors.keep(false);

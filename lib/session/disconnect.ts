@@ -11,4 +11,5 @@ export const DISCONNECT_REASONS = [
   'handler failed', // a handler in the thread of a group threw: the error says what; the client may log in again
   'protocol violated', // it sent what the protocol does not allow; the error says what
 ] as const;
+/** One of {@link DISCONNECT_REASONS}. */
 export type DisconnectReason = (typeof DISCONNECT_REASONS)[number];

@@ -11,6 +11,7 @@ import type { Checkpoints, JournalState } from './checkpoint.js';
  * and nothing leaves this side before.
  */
 export const DURABILITY_LEVELS = ['process', 'disk'] as const;
+/** One of {@link DURABILITY_LEVELS}. */
 export type DurabilityLevel = (typeof DURABILITY_LEVELS)[number];
 
 /** The ends of a journal's rings. */

@@ -10,6 +10,7 @@ import type { Point, SideState } from './state.js';
 
 /** What lies between two peers. */
 export const TRANSPORTS = ['inproc', 'shm', 'tcp'] as const;
+/** What lies between two peers: memory of this process, a file in /dev/shm that both map, or a socket. */
 export type Transport = (typeof TRANSPORTS)[number];
 const WANTED = ['auto', ...TRANSPORTS] as const;
 export type WantedTransport = (typeof WANTED)[number];

@@ -8,6 +8,7 @@ import type { RingProducer } from '../ring/producer.js';
 import type { Bell, ParkingPlace } from '../session/parking.js';
 import { createWriterMemory, Fate, Owner, openWriterMemory, type WriterHandle } from './handle.js';
 
+/** What a writer is made with: memory of its own, that it shares with its connection. */
 export interface WriterOptions {
   /**
    * Of the writer's ring: a power of two from 4096 to the capacity of the connection's queue, which is the default, as
