@@ -268,7 +268,7 @@ export class Connection {
 
   /** What the peer sent along with the last login: the client's user data, or the server's reply to it. */
   get loginData(): Uint8Array {
-    return this.side.loginData;
+    return this.side.peer.loginData;
   }
 
   /**

@@ -68,11 +68,11 @@ export function openParcel(
     }
     const replicated = link.kind === 'wire' ? link.replication : null;
     connection = makeConnection(open, transport, () => onClosed(removed), replicated, tally);
-    if (link.kind === 'wire') connection.side.resume(wire as Wire, link, settings, loginData);
+    if (link.kind === 'wire') connection.side.peer.resume(wire as Wire, link, settings, loginData);
     else {
       const presence = peerPresence(open.segment, 'server');
       const there = link.kind === 'presence' ? new PresenceLink(presence) : new EndedLink(link);
-      connection.side.attach(there, loginData, true);
+      connection.side.peer.attach(there, loginData, true);
     }
     return connection;
   } catch (error) {

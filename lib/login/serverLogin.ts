@@ -262,11 +262,11 @@ export class ServerLogin {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
     if (connection.transport === 'tcp')
-      connection.side.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
+      connection.side.peer.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')
-      connection.side.attachShared(this.#talk, this.#host.terms, hello.login);
+      connection.side.peer.attachShared(this.#talk, this.#host.terms, hello.login);
     else
-      connection.side.attach(
+      connection.side.peer.attach(
         new PresenceLink(peerPresence(connection.side.ends.open.segment, 'server')),
         hello.login,
       );

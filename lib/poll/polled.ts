@@ -54,7 +54,7 @@ export class Polled implements Sleeper {
     if (this.#hot || this.#gone) return;
     this.#hot = true;
     this.#onStir(null);
-    this.connection.side.unpark();
+    this.connection.side.sleep.unpark();
     this.connection.side.measures.wakeups++;
     this.#heated(this);
   }
@@ -66,12 +66,12 @@ export class Polled implements Sleeper {
   cool(delivers: boolean): Rest {
     const { connection } = this;
     if (!this.#hot) return 'cold';
-    if (connection.side.owes) return 'stirring';
-    if (connection.side.restless || !this.#listen()) return 'restless';
-    if (connection.side.rung) {
+    if (connection.side.sleep.owes) return 'stirring';
+    if (connection.side.sleep.restless || !this.#listen()) return 'restless';
+    if (connection.side.sleep.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      const parked = connection.side.park(bell, connection.side.reader?.wants ?? delivers);
+      const parked = connection.side.sleep.park(bell, connection.side.reader?.wants ?? delivers);
       if (parked !== 'parked') return parked;
     }
     this.#onStir(() => {
@@ -89,20 +89,20 @@ export class Polled implements Sleeper {
     this.#onStir(null);
     this.connection.side.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
-    if (this.#listened !== null && this.connection.side.wire?.fd === this.#listened)
+    if (this.#listened !== null && this.connection.side.sleep.wire?.fd === this.#listened)
       this.#waker.unlisten(this.#listened);
   }
 
   /** What this thread does itself, or node:net in it, needs no bell. */
   #onStir(call: (() => void) | null): void {
     const { connection } = this;
-    connection.side.onStir = call;
-    if (connection.side.wire?.onStir !== undefined) connection.side.wire.onStir = call;
+    connection.side.sleep.onStir = call;
+    if (connection.side.sleep.wire?.onStir !== undefined) connection.side.sleep.wire.onStir = call;
   }
 
   /** Has the socket tell when it can be read, or written if something waits for that. False if it cannot. */
   #listen(): boolean {
-    const { wire, sending } = this.connection.side;
+    const { wire, sending } = this.connection.side.sleep;
     if (wire === null) return true;
     if (wire.fd === undefined) return wire.onStir !== undefined;
     if (!this.#waker.hears) return false;
