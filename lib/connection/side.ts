@@ -10,6 +10,7 @@ import { isFresh, type SideState } from '../session/state.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import type { WriterHandle } from '../writer/handle.js';
 import type { Outlet, WriterOptions } from '../writer/writers.js';
+import type { ConnectionState } from './connectionStats.js';
 import { Copies } from './copies.js';
 import { Delivery, type Reader } from './delivery.js';
 import { Ends } from './ends.js';
@@ -19,7 +20,6 @@ import { Measures } from './measures.js';
 import { Peer } from './peer.js';
 import type { Room } from './room.js';
 import { Sleep } from './sleep.js';
-import type { ConnectionState } from './stats.js';
 import type { Tally } from './tally.js';
 
 export type { Reader } from './delivery.js';

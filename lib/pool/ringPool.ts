@@ -14,7 +14,8 @@ import {
   type RingPoolOptions,
   text,
   threadOptions,
-} from './options.js';
+} from './poolOptions.js';
+import type { RingPoolStats } from './poolStats.js';
 import {
   PoolThread,
   type PoolThreadListener,
@@ -23,7 +24,6 @@ import {
   type ThreadEnd,
 } from './poolThread.js';
 import { Restarts } from './restarts.js';
-import type { RingPoolStats } from './stats.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 export interface RingPoolRunOptions {
