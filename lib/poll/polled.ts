@@ -90,6 +90,8 @@ export class Polled implements Sleeper {
     this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
+    // Nobody is to ring a bell that is not his any more.
+    if (!this.#hot) this.#sleep.unpark();
     this.connection.side.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
     if (this.#listened !== null && this.#sleep.wire?.fd === this.#listened)
