@@ -287,7 +287,7 @@ export class Client implements Pollable {
   #alreadyConnected(): TcpshmError {
     return new TcpshmError(
       'ERR_ALREADY_CONNECTED',
-      `the client '${this.name}' is connected or connecting already`,
+      `the client '${this.name}' is connected or connecting already: it has one connection at a time`,
     );
   }
 

@@ -54,7 +54,8 @@ export function openParcel(
   onClosed: (removed: boolean) => void,
 ): Connection {
   const { transport, place, client, server, sessionId, link, loginData, tally } = parcel.handover;
-  if (!claim(parcel)) throw new TcpshmError('ERR_WORKER', 'it was given up on its way');
+  if (!claim(parcel))
+    throw new TcpshmError('ERR_WORKER', `the connection of '${client}' was given up on its way`);
   const wire = link.kind === 'wire' ? native().adopt(link.descriptor) : null;
   let connection: Connection | null = null;
   try {

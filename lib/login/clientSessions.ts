@@ -43,7 +43,7 @@ export class ClientSessions {
     if (fence === null) {
       throw new TcpshmError(
         'ERR_ALREADY_CONNECTED',
-        `${open.where} is moving to a fresh file at this moment`,
+        `${open.where} is moving to a fresh file at this moment: connect again`,
       );
     }
     connection.close();

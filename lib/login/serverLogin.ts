@@ -139,12 +139,15 @@ export class ServerLogin {
     const { keys } = this.#door;
     if (keys === null) {
       if (kind !== FrameKind.claim) return false;
-      throw new TcpshmError('ERR_AUTHENTICATION', 'the client has a key, and this address has none');
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        'the client has a key, and this address has none: listen with keys, or connect without one',
+      );
     }
     if (kind !== FrameKind.claim) {
       throw new TcpshmError(
         'ERR_AUTHENTICATION',
-        'this address wants the proof of a key, and the client has none',
+        'this address wants the proof of a key, and the client has none: connect with key',
       );
     }
     const { keyId } = decodeClaim(payload);

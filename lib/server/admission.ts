@@ -12,9 +12,9 @@ import type { SequenceNumbers } from '../session/state.js';
 import { type Accepted, decide } from './decision.js';
 import { Quota } from './quota.js';
 import { alreadyConnected, type Register, sessionKey } from './register.js';
-import { whyFull } from './room.js';
 import type { ServerOptions, ServerSettings } from './serverOptions.js';
 import type { Tidings } from './tidings.js';
+import { whyFull } from './vacancy.js';
 
 /** What is asked and told of logins. */
 type LoginHandlers = Pick<ServerOptions, 'acceptLogin' | 'onConnection' | 'onSequenceMismatch' | 'onError'>;
