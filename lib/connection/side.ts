@@ -1,6 +1,5 @@
 import { Topic } from '../diagnostics/channels.js';
-import type { Closing } from '../diagnostics/events.js';
-import { TcpshmError } from '../errors.js';
+import type { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import type { Transport } from '../session/loginMessages.js';
@@ -13,8 +12,9 @@ import type { Outlet, WriterOptions } from '../writer/writers.js';
 import type { ConnectionState } from './connectionStats.js';
 import { Copies } from './copies.js';
 import { Delivery, type Reader } from './delivery.js';
+import { closedError, Ending } from './ending.js';
 import { Ends } from './ends.js';
-import { type Handover, handOver } from './handover.js';
+import type { Handover } from './handover.js';
 import { Inlet } from './inlet.js';
 import { Measures } from './measures.js';
 import { Peer } from './peer.js';
@@ -25,7 +25,6 @@ import type { Tally } from './tally.js';
 export type { Reader } from './delivery.js';
 
 const DISCONNECTED = new Topic('tcpshm:disconnected');
-const CLOSED = new Topic('tcpshm:closed');
 const RESET = new Topic('tcpshm:session-reset');
 
 /** What a poll calls, of a connection as its user has it. */
@@ -61,7 +60,7 @@ export class Side<C extends SideUser> {
   readonly #transport: Transport;
   readonly #inlet: Inlet;
   readonly #copies: Copies | null;
-  readonly #onClosed: (connection: C) => void;
+  readonly #ending: Ending<C>;
 
   /** With `replicated`, goes on where another thread was, whose link is to be resumed, and with `tally` counts on. */
   constructor(
@@ -74,20 +73,21 @@ export class Side<C extends SideUser> {
   ) {
     this.#connection = connection;
     this.#transport = transport;
-    this.#onClosed = onClosed;
-    const ends = new Ends(open, () => this.#shut(), tally);
+    const ends = new Ends(open, () => this.#ending.shut(), tally);
     const measures = new Measures(ends);
     const copies = transport === 'tcp' ? new Copies(ends, replicated, () => this.onWritten?.()) : null;
     const inlet = new Inlet(connection, ends);
     const delivery = new Delivery(connection, ends);
     const peer = new Peer(connection, ends, measures, copies);
+    const parts = { ends, peer, delivery, inlet, copies, measures };
     this.ends = ends;
     this.measures = measures;
     this.#copies = copies;
     this.#inlet = inlet;
     this.delivery = delivery;
     this.peer = peer;
-    this.sleep = new Sleep({ ends, peer, delivery, inlet, copies }, transport);
+    this.sleep = new Sleep(parts, transport);
+    this.#ending = new Ending(connection, parts, onClosed);
   }
 
   get state(): ConnectionState {
@@ -198,7 +198,7 @@ export class Side<C extends SideUser> {
     }
     const { fence, violation } = ends;
     if (fence !== null) {
-      this.#shut();
+      this.#ending.shut();
       left();
       const reason = fence.code === 'ERR_FENCED' ? 'taken over' : 'protocol violated';
       this.tellDisconnected(reason, fence);
@@ -273,48 +273,14 @@ export class Side<C extends SideUser> {
 
   // Its end.
 
-  /**
-   * Gives session and link up for another thread, where a connection goes on as if it were this one. Null where that
-   * cannot be now: without a link, while a message is allocated or a batch is open, and while the session moves to a
-   * fresh file or is another process's (which the next poll tells). Throws ERR_FILE when a journal with durability 'disk'
-   * cannot be written, ERR_OPTION when the session is kept in what no other thread can open. Else, and when it throws,
-   * the connection is closed here.
-   */
+  /** @see Ending.handOver */
   handOver(now: number): Handover | null {
-    const { ends, peer } = this;
-    if (ends.closed) throw this.closedError();
-    const { link, loginData } = peer;
-    if (link === null || ends.producer.busy || !ends.follow()) return null;
-    const leaving = {
-      transport: this.#transport,
-      open: ends.open,
-      loginData,
-      link,
-      violation: ends.violation,
-      tally: this.tally,
-    };
-    let handover: Handover | null = null;
-    this.#end('keep', 'handed over', () => {
-      try {
-        handover = handOver(leaving, now);
-      } finally {
-        // Unless it was handed over.
-        link.abandon();
-      }
-    });
-    return handover;
+    return this.#ending.handOver(now);
   }
 
   /** @see Connection.close */
   close(remove: boolean): void {
-    const { ends } = this;
-    if (ends.closed) return;
-    const there = ends.follow();
-    if (there && !remove) this.#inlet.closeInOrder();
-    this.#end(there ? 'close' : 'abandon', remove ? 'removed' : 'closed', () => {
-      if (remove) ends.open.remove();
-      else ends.open.close();
-    });
+    this.#ending.close(remove);
   }
 
   /** @see Connection.resetSession */
@@ -323,7 +289,7 @@ export class Side<C extends SideUser> {
     const there = ends.followOrThrow();
     const worthKeeping = !isFresh(this.readState());
     let aside: string | null = null;
-    this.#end(there ? 'close' : 'abandon', 'reset', () => {
+    this.#ending.end(there ? 'close' : 'abandon', 'reset', () => {
       if (worthKeeping) aside = ends.open.setAside();
       else ends.open.remove();
     });
@@ -332,36 +298,6 @@ export class Side<C extends SideUser> {
   }
 
   closedError(): TcpshmError {
-    const { localName, remoteName } = this.#connection;
-    return new TcpshmError('ERR_CLOSED', `the connection of '${localName}' to '${remoteName}' is closed`);
-  }
-
-  /** The end of a connection whose session is another process's, without a word to the peer. */
-  #shut(): void {
-    this.#end('abandon', 'taken over', () => this.ends.open.close());
-  }
-
-  /** Closes everything, the link and the session in the ways given. */
-  #end(linkGoes: 'close' | 'abandon' | 'keep', how: Closing, closeSession: () => void): void {
-    const { ends, peer } = this;
-    if (ends.closed) return;
-    this.measures.closing(peer.traffic);
-    ends.closed = true;
-    peer.leave(linkGoes);
-    this.#inlet.close();
-    const tellPeer = ends.end();
-    let failure: TcpshmError | null = null;
-    try {
-      closeSession();
-    } catch (error) {
-      failure = error as TcpshmError;
-      throw error;
-    } finally {
-      tellPeer();
-      this.#copies?.flusher?.close(failure);
-      this.delivery.close(this.closedError());
-      this.#onClosed(this.#connection);
-      if (CLOSED.listened) CLOSED.tell({ connection: this.#connection, how });
-    }
+    return closedError(this.#connection);
   }
 }
