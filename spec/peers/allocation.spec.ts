@@ -123,7 +123,7 @@ describe('messages allocate nothing', () => {
   }
 
   it('(and one small object for each of them would be noticed)', async () => {
-    const [, ...measured] = await roundsOf('RingChannel', 3, 400_000, true);
+    const [, ...measured] = await roundsOf('RingChannel', 3, 800_000, true);
     expect(scavengesOf(measured)).to.be.above(3);
   });
 
