@@ -1,23 +1,19 @@
-import { type Connection, type ConnectionHandlers, makeConnection } from './connection/connection.js';
-import { NO_TALLY, sumOf, type Tally, totalOf } from './connection/tally.js';
-import { Topic } from './diagnostics/channels.js';
+import type { Connection, ConnectionHandlers } from './connection/connection.js';
+import type { Tally } from './connection/tally.js';
 import { TcpshmError } from './errors.js';
-import { ClientLogin } from './login/clientLogin.js';
-import { type ConnectOptions, checkTarget, dial, type Target } from './login/dial.js';
-import { patienceFor } from './login/patience.js';
+import { ClientSessions } from './login/clientSessions.js';
+import { Connector } from './login/connector.js';
+import { type ConnectOptions, checkTarget, type Target } from './login/dial.js';
 import { type Attempt, type ReconnectAttempt, Reconnection } from './login/reconnection.js';
-import { bootId, Sessions } from './login/sessions.js';
 import { checkOptions, type PeerOptions, type PeerSettings, peerSettings } from './options.js';
 import { drive, type Pollable, type Run, type RunOptions } from './poll/drive.js';
 import { PolledSet } from './poll/polledSet.js';
 import { Service } from './poll/service.js';
 import { Waker } from './poll/waker.js';
 import { type BackoffOptions, backoffSettings } from './session/backoff.js';
-import type { Transport, Welcome } from './session/loginMessages.js';
 import { checkName } from './session/names.js';
 import type { SequenceNumbers } from './session/state.js';
 import { Renewal } from './session/tenure.js';
-import type { Patience, Wire } from './wire/wire.js';
 
 /**
  * Who a client is and what it tells of. Checked when it is made, before anything is opened: ERR_OPTION, ERR_NAME,
@@ -56,9 +52,6 @@ export interface ClientStats {
   readonly total: Tally;
 }
 
-const CONNECTING = new Topic('tcpshm:connecting');
-const FAILED = new Topic('tcpshm:connect-failed');
-
 /**
  * Connects to a server, one at a time, and has a {@link Connection} with it. Works while it is polled, as a
  * {@link Server} does. Belongs to one thread.
@@ -67,9 +60,8 @@ export class Client implements Pollable {
   readonly name: string;
   readonly #options: ClientOptions;
   readonly #settings: PeerSettings;
-  readonly #sessions: Sessions;
-  /** Sessions that are open here, by server and transport: each stays open over disconnects. */
-  readonly #connections = new Map<string, Connection>();
+  readonly #sessions: ClientSessions;
+  readonly #connector: Connector;
   /** The one that is connected. */
   #current: Connection | null = null;
   readonly #waker: Waker;
@@ -82,13 +74,6 @@ export class Client implements Pollable {
   #closed = false;
   #closing: Promise<void> | null = null;
   readonly #reconnection: Reconnection;
-  /** Whether it is a login that closes a connection now, to replace it, and not the user. */
-  #loginActs = false;
-  #attempts = 0;
-  #logins = 0;
-  #failures = 0;
-  /** Of connections that it had. */
-  #gone = NO_TALLY;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ClientOptions) {
@@ -98,10 +83,15 @@ export class Client implements Pollable {
     this.#settings = peerSettings(options);
     this.#reconnection = new Reconnection(
       backoffSettings(options.reconnect),
-      (target, attempt) => this.#open(target, attempt),
+      (target, attempt) => this.#connector.open(target, attempt),
       (attempt) => options.onReconnect?.(attempt),
     );
-    this.#sessions = new Sessions(this.#settings, 'client');
+    this.#sessions = new ClientSessions(this.name, this.#settings, (connection) => this.#forget(connection));
+    this.#connector = new Connector(this.name, this.#settings, this.#sessions, {
+      throwIfClosed: () => this.#throwIfClosed(),
+      connected: (connection, target, attempt) => this.#connected(connection, target, attempt),
+      onSequenceMismatch: (connection, numbers) => options.onSequenceMismatch?.(connection, numbers),
+    });
     this.#waker = new Waker(this.#settings.sharedDirectory);
     this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
     this.#polled = new PolledSet({}, this.#waker, options.onMessage !== undefined);
@@ -126,7 +116,7 @@ export class Client implements Pollable {
 
   /** All sessions that are open here, connected or not: one for each server and transport that it was connected to. */
   get connections(): readonly Connection[] {
-    return [...this.#connections.values()];
+    return this.#sessions.all;
   }
 
   /**
@@ -137,13 +127,11 @@ export class Client implements Pollable {
     return Object.freeze({
       name: this.name,
       connected: this.#current?.state === 'connected',
-      sessions: this.#connections.size,
-      attempts: this.#attempts,
-      logins: this.#logins,
-      failures: this.#failures,
+      sessions: this.#sessions.size,
+      ...this.#connector.counts,
       sleeps: this.#waker.sleeps,
       wakeups: this.#waker.wakeups,
-      total: totalOf(this.#gone, this.#connections.values()),
+      total: this.#sessions.tally,
     });
   }
 
@@ -171,7 +159,7 @@ export class Client implements Pollable {
       }
       // The last link may have ended without anyone having looked since.
       if (this.#current?.side.attached) this.#disconnect(this.#current);
-      const connection = await this.#open(target, null, signal);
+      const connection = await this.#connector.open(target, null, signal);
       this.#throwIfClosed();
       return connection;
     } catch (error) {
@@ -198,9 +186,8 @@ export class Client implements Pollable {
     this.#reconnection.report();
     this.service.control(now);
     if (this.#closed) return;
-    // Those that are connected do that with their messages.
-    for (const { side } of this.#connections.values()) if (!side.attached) side.drainWriters();
-    if (this.#renewal.due(now)) this.#renew();
+    this.#sessions.drainUnattached();
+    if (this.#renewal.due(now)) this.#sessions.renew((connection) => this.#disconnect(connection));
     this.#reconnection.poll(now);
   }
 
@@ -265,136 +252,16 @@ export class Client implements Pollable {
   async #close(remove: boolean): Promise<void> {
     this.#closed = true;
     const trying = this.#reconnection.stop();
-    for (const connection of [...this.#connections.values()]) {
-      connection.side.abandonLogin();
-      connection.close({ remove });
-    }
+    this.#sessions.close(remove);
     this.#waker.close();
-    this.#sessions.close();
     await trying;
   }
 
-  /** Logs in. Stops with an error as soon as the attempt that this is was stopped. */
-  async #open(target: Target, attempt: Attempt | null, signal?: AbortSignal): Promise<Connection> {
-    const patience = this.#patience(attempt, signal);
-    const who = { client: this.name, server: target.server, attempt: attempt?.number ?? null };
-    this.#attempts++;
-    if (CONNECTING.listened) CONNECTING.tell(who);
-    try {
-      const wire = await dial(target, this.#settings, patience);
-      const connection = await this.#login(wire, target, patience, attempt);
-      this.#logins++;
-      return connection;
-    } catch (error) {
-      this.#failures++;
-      if (FAILED.listened) FAILED.tell({ ...who, error: error as Error });
-      throw error;
-    }
-  }
-
-  async #login(wire: Wire, target: Target, patience: Patience, again: Attempt | null): Promise<Connection> {
-    const { transport, server, login } = target;
-    const { heartbeatIntervalMs, connectionTimeoutMs, sendCapacityBytes, receiveCapacityBytes } =
-      this.#settings;
-    const kind: Transport = transport === 'auto' ? 'shm' : transport;
-    const hello = {
-      client: this.name,
-      server,
-      transport,
-      bootId: bootId(),
-      clientToServer: sendCapacityBytes[kind],
-      serverToClient: receiveCapacityBytes[kind],
-      overTcp: { clientToServer: sendCapacityBytes.tcp, serverToClient: receiveCapacityBytes.tcp },
-      heartbeatIntervalMs,
-      connectionTimeoutMs,
-      codec: this.#settings.codec,
-      login,
-    };
-    let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;
-    const attempt = new ClientLogin(
-      wire,
-      hello,
-      {
-        liveness: this.#settings,
-        known: (welcome) => this.#known(sessionKey(welcome)),
-        find: (welcome) => this.#sessions.find(welcome.transport, this.name, welcome.server),
-        begin: (welcome) =>
-          this.#sessions.begin(welcome.transport, this.name, welcome.server, welcome, welcome.sessionId),
-        connection: (open, welcome) => {
-          const connection = makeConnection(open, welcome.transport, (closed) => this.#forget(closed));
-          this.#connections.set(sessionKey(welcome), connection);
-          return connection;
-        },
-        mismatch: (connection, numbers) => {
-          mismatch = { connection, numbers };
-        },
-      },
-      target.key,
-    );
-    try {
-      for (;;) {
-        const connection = this.#acting(() => attempt.poll());
-        if (connection !== null) {
-          this.#current = connection;
-          this.#polled.add(connection, 0);
-          this.#waker.wake();
-          this.#reconnection.connected(target, connection, again);
-          return connection;
-        }
-        await patience.pause();
-      }
-    } catch (error) {
-      const refused = mismatch as { connection: Connection; numbers: SequenceNumbers } | null;
-      try {
-        if (refused !== null) this.#options.onSequenceMismatch?.(refused.connection, refused.numbers);
-      } catch (thrown) {
-        if (again === null) throw thrown;
-        again.thrown.push(thrown);
-      } finally {
-        this.#acting(() => attempt.abandon());
-      }
-      if (error instanceof TcpshmError) throw error;
-      throw new TcpshmError('ERR_CONNECT', `the login failed: ${(error as Error).message}`, error);
-    }
-  }
-
-  /** Does what a login does. */
-  #acting<T>(act: () => T): T {
-    this.#loginActs = true;
-    try {
-      return act();
-    } finally {
-      this.#loginActs = false;
-    }
-  }
-
-  #patience(attempt: Attempt | null, signal: AbortSignal | undefined): Patience {
-    return patienceFor(this.name, this.#settings.loginTimeoutMs, () => {
-      this.#throwIfClosed();
-      if (signal?.aborted) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect was aborted');
-      if (attempt?.stopped) throw new TcpshmError('ERR_CLOSED', 'the attempt to connect again was stopped');
-    });
-  }
-
-  #renew(): void {
-    for (const connection of [...this.#connections.values()]) {
-      if (!connection.side.renew()) this.#disconnect(connection);
-    }
-  }
-
-  /** A session that is open here, in the file where it is now. Throws ERR_FENCED, ERR_ALREADY_CONNECTED. */
-  #known(key: string): Connection | null {
-    const connection = this.#connections.get(key) ?? null;
-    if (connection === null || connection.side.ends.follow()) return connection;
-    const { fence, open } = connection.side.ends;
-    if (fence === null) {
-      throw new TcpshmError(
-        'ERR_ALREADY_CONNECTED',
-        `${open.where} is moving to a fresh file at this moment`,
-      );
-    }
-    connection.close();
-    throw fence;
+  #connected(connection: Connection, target: Target, attempt: Attempt | null): void {
+    this.#current = connection;
+    this.#polled.add(connection, 0);
+    this.#waker.wake();
+    this.#reconnection.connected(target, connection, attempt);
   }
 
   #disconnect(connection: Connection): void {
@@ -416,21 +283,16 @@ export class Client implements Pollable {
   }
 
   #forget(connection: Connection): void {
-    for (const [key, known] of this.#connections) {
-      if (known !== connection) continue;
-      this.#connections.delete(key);
-      this.#gone = sumOf(this.#gone, connection.side.tally);
-    }
     if (this.#current !== connection) return;
     this.#polled.remove(connection);
     this.#current = null;
-    if (!this.#loginActs) this.#reconnection.stop();
+    if (!this.#connector.acts) this.#reconnection.stop();
   }
 
   #alreadyConnected(): TcpshmError {
     return new TcpshmError(
       'ERR_ALREADY_CONNECTED',
-      `the client '${this.name}' is connected or connecting already`,
+      `the client '${this.name}' is connected or connecting already: it has one connection at a time`,
     );
   }
 
@@ -440,7 +302,3 @@ export class Client implements Pollable {
 }
 
 const CALLBACKS = ['onMessage', 'onDisconnect', 'onSequenceMismatch', 'onReconnect'] as const;
-
-function sessionKey(welcome: Welcome): string {
-  return `${welcome.server}@${welcome.transport}`;
-}

@@ -39,16 +39,21 @@ export {
 } from './codec/struct.js';
 export { textCodec } from './codec/text.js';
 export { Connection, type ConnectionHandlers } from './connection/connection.js';
+export type {
+  ConnectionState,
+  ConnectionStats,
+  IncomingStats,
+  OutgoingStats,
+} from './connection/connectionStats.js';
 export type { Watermarks } from './connection/room.js';
 export type { SideHandlers } from './connection/side.js';
-export type { ConnectionState, ConnectionStats, IncomingStats, OutgoingStats } from './connection/stats.js';
 export type { Tally } from './connection/tally.js';
 export { DIAGNOSTIC_CHANNELS } from './diagnostics/channels.js';
 export type { Closing, DiagnosticEvents, DiagnosticName, Subject } from './diagnostics/events.js';
 export { ERROR_CODES, type ErrorCode, TcpshmError } from './errors.js';
 export type { GroupContext, GroupModule } from './group/module.js';
 export type { GroupMember } from './group/roster.js';
-export type { GroupThreadStats } from './group/stats.js';
+export type { GroupThreadStats } from './group/threadStats.js';
 export type { ConnectOptions } from './login/dial.js';
 export type { SharedKey, SharedKeys } from './login/keys.js';
 export type { Login, LoginDecision } from './login/loginHost.js';
@@ -100,9 +105,9 @@ export type { CapacityOption, CodecName, PeerOptions, WaitOptions } from './opti
 export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';
-export { ON_CRASH, type PoolSettings, type RingPoolOptions } from './pool/options.js';
+export { ON_CRASH, type PoolSettings, type RingPoolOptions } from './pool/poolOptions.js';
+export type { RingPoolStats } from './pool/poolStats.js';
 export { RingPool, type RingPoolRunOptions } from './pool/ringPool.js';
-export type { RingPoolStats } from './pool/stats.js';
 export { AbortError, type AbortSource } from './pool/task.js';
 export type { RingPortHandle } from './port/carrier.js';
 export type { Listener, PortEvent } from './port/listeners.js';
@@ -110,8 +115,9 @@ export { type PortOptions, RingPort } from './port/ringPort.js';
 export { type RingPortOptions, RingPortPair } from './port/ringPortPair.js';
 export type { Message } from './ring/message.js';
 export type { ListenOptions } from './server/doors.js';
-export { Server, type ServerOptions } from './server/server.js';
-export type { ServerStats } from './server/stats.js';
+export { Server } from './server/server.js';
+export type { ServerOptions } from './server/serverOptions.js';
+export type { ServerStats } from './server/serverStats.js';
 export type { BackoffOptions } from './session/backoff.js';
 export { DISCONNECT_REASONS, type DisconnectReason } from './session/disconnect.js';
 export { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';

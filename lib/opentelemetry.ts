@@ -16,14 +16,14 @@ import {
 } from '@opentelemetry/api';
 import { Client, type ClientStats } from './client.js';
 import { Connection } from './connection/connection.js';
-import type { ConnectionStats } from './connection/stats.js';
+import type { ConnectionStats } from './connection/connectionStats.js';
 import type { Tally } from './connection/tally.js';
 import { TcpshmError } from './errors.js';
 import { checkOptions, flag } from './options.js';
+import type { RingPoolStats } from './pool/poolStats.js';
 import { RingPool } from './pool/ringPool.js';
-import type { RingPoolStats } from './pool/stats.js';
 import { Server } from './server/server.js';
-import type { ServerStats } from './server/stats.js';
+import type { ServerStats } from './server/serverStats.js';
 
 /** What is told of a subject, and to whose instruments. */
 export interface ObserveOptions {

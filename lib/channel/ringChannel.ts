@@ -149,7 +149,7 @@ export function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
   // Who sleeps on it is to know.
   const connection = new Connection(open, 'inproc', ({ side }) => side.stir());
   driven.set(connection, false);
-  connection.side.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
+  connection.side.peer.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
   return connection;
 }
 

@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import { ReadableStream, WritableStream } from 'node:stream/web';
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
+import type { Reader } from '../connection/delivery.js';
 import { TcpshmError } from '../errors.js';
 import { count } from '../options.js';
 

@@ -6,10 +6,10 @@ import type { ReplicationState } from '../session/replication.js';
 import type { OpenSegment } from '../store/openSegment.js';
 import type { WriterHandle } from '../writer/handle.js';
 import type { WriterOptions } from '../writer/writers.js';
+import type { ConnectionState, ConnectionStats } from './connectionStats.js';
 import type { Ends } from './ends.js';
 import type { Watermarks } from './room.js';
 import { Side, type SideHandlers } from './side.js';
-import type { ConnectionState, ConnectionStats } from './stats.js';
 import { NO_TALLY, type Tally } from './tally.js';
 import { untilAborted } from './waiter.js';
 
@@ -273,7 +273,7 @@ export class Connection {
 
   /** What the peer sent along with the last login: the client's user data, or the server's reply to it. */
   get loginData(): Uint8Array {
-    return this.side.loginData;
+    return this.side.peer.loginData;
   }
 
   /**

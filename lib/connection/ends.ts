@@ -142,8 +142,8 @@ export class Ends {
   }
 
   /**
-   * A message was popped, and the session has moved: the pop is in the copy, or is repeated there. Or, when this side is fenced, the message comes again
-   * to its successor, and this throws before anybody can answer it.
+   * A message was popped, and the session has moved: the pop is in the copy, or is repeated there. Or, when this side is
+   * fenced, the message comes again to its successor, and this throws before anybody can answer it.
    */
   popped(): void {
     this.#followNow();

@@ -1,6 +1,6 @@
 import type { LinkTraffic } from '../wire/link.js';
+import { type ConnectionStats, readQueues, roundTripsOf } from './connectionStats.js';
 import type { Ends } from './ends.js';
-import { type ConnectionStats, readQueues, roundTripsOf } from './stats.js';
 import type { Tally } from './tally.js';
 
 /** What is read of the queues and the link when it is asked for. */

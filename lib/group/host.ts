@@ -9,7 +9,7 @@ import type { DisconnectReason } from '../session/disconnect.js';
 import { Renewal } from '../session/tenure.js';
 import type { GroupModule } from './module.js';
 import { type HostSettings, openParcel, type Parcel, parcelOf } from './parcel.js';
-import type { ThreadReport } from './stats.js';
+import type { ThreadReport } from './threadStats.js';
 
 /** Who is told what becomes of the connections, by their numbers. */
 export interface HostListener {

@@ -54,7 +54,8 @@ export function openParcel(
   onClosed: (removed: boolean) => void,
 ): Connection {
   const { transport, place, client, server, sessionId, link, loginData, tally } = parcel.handover;
-  if (!claim(parcel)) throw new TcpshmError('ERR_WORKER', 'it was given up on its way');
+  if (!claim(parcel))
+    throw new TcpshmError('ERR_WORKER', `the connection of '${client}' was given up on its way`);
   const wire = link.kind === 'wire' ? native().adopt(link.descriptor) : null;
   let connection: Connection | null = null;
   try {
@@ -68,11 +69,11 @@ export function openParcel(
     }
     const replicated = link.kind === 'wire' ? link.replication : null;
     connection = makeConnection(open, transport, () => onClosed(removed), replicated, tally);
-    if (link.kind === 'wire') connection.side.resume(wire as Wire, link, settings, loginData);
+    if (link.kind === 'wire') connection.side.peer.resume(wire as Wire, link, settings, loginData);
     else {
       const presence = peerPresence(open.segment, 'server');
       const there = link.kind === 'presence' ? new PresenceLink(presence) : new EndedLink(link);
-      connection.side.attach(there, loginData, true);
+      connection.side.peer.attach(there, loginData, true);
     }
     return connection;
   } catch (error) {

@@ -6,8 +6,8 @@ import { revivedError } from '../thread/plainError.js';
 import { SoloThread } from '../thread/soloThread.js';
 import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
-import { afterEnd, combined, type GroupThreadStats, loadReport, newReportMemory } from './stats.js';
 import type { GroupWork } from './threadMain.js';
+import { afterEnd, combined, type GroupThreadStats, loadReport, newReportMemory } from './threadStats.js';
 
 const MAIN = fileURLToPath(new URL('./threadMain.js', import.meta.url));
 

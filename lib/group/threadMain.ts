@@ -9,7 +9,7 @@ import { GroupHost, type HostListener } from './host.js';
 import { type GroupModule, loadModule } from './module.js';
 import type { HostSettings } from './parcel.js';
 import { type FromGroup, Line, type ToGroup } from './protocol.js';
-import { storeReport } from './stats.js';
+import { storeReport } from './threadStats.js';
 
 /** The task. */
 export interface GroupWork {

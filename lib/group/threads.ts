@@ -9,8 +9,8 @@ import { discard, type HostSettings, type Parcel, parcelOf } from './parcel.js';
 import type { FromGroup } from './protocol.js';
 import { type Entry, type GroupMember, Journey, Roster } from './roster.js';
 import type { GroupThreadSettings } from './settings.js';
-import type { GroupThreadStats } from './stats.js';
 import { GroupThread } from './thread.js';
+import type { GroupThreadStats } from './threadStats.js';
 
 const STARTED = new Topic('tcpshm:group-started');
 const DIED = new Topic('tcpshm:group-died');

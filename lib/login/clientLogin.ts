@@ -200,7 +200,7 @@ export class ClientLogin {
       this.#begun = true;
     }
     const connection = this.#connection as Connection;
-    connection.side.keep();
+    connection.side.peer.keep();
     this.#say('attached', welcome, connection.side.readState());
   }
 
@@ -225,10 +225,11 @@ export class ClientLogin {
     const connection = this.#connection as Connection;
     const { liveness } = this.#guest;
     if (welcome.transport === 'tcp')
-      connection.side.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
-    else if (welcome.transport === 'shm') connection.side.attachShared(this.#talk, liveness, welcome.reply);
+      connection.side.peer.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
+    else if (welcome.transport === 'shm')
+      connection.side.peer.attachShared(this.#talk, liveness, welcome.reply);
     else {
-      connection.side.attach(
+      connection.side.peer.attach(
         new PresenceLink(peerPresence(connection.side.ends.open.segment, 'client')),
         welcome.reply,
       );

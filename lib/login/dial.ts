@@ -64,7 +64,10 @@ export function checkTarget(options: ConnectOptions, durability: DurabilityLevel
   checkTlsTarget(options);
   const { key } = options as { key?: SharedKey };
   if (key !== undefined && transport === 'inproc') {
-    throw new TcpshmError('ERR_OPTION', 'a key is for sockets: threads of one process have no secrets');
+    throw new TcpshmError(
+      'ERR_OPTION',
+      "a key is for sockets: transport 'inproc' takes none, as threads of one process have no secrets",
+    );
   }
   return {
     options: { ...options },
@@ -107,7 +110,8 @@ function checkTlsTarget(options: ConnectOptions): void {
   const { tls } = options as { tls?: unknown };
   if (tls === undefined) return;
   if (!('port' in options) || 'path' in options) {
-    throw new TcpshmError('ERR_OPTION', 'tls goes with a host and port, got another address');
+    const got = 'path' in options ? 'a path' : `transport '${options.transport}'`;
+    throw new TcpshmError('ERR_OPTION', `tls goes with a host and port, got ${got}`);
   }
   if (typeof tls !== 'function') tlsOf(options);
 }

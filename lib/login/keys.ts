@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { TcpshmError } from '../errors.js';
-import { isName } from '../session/names.js';
+import { isName, NAME_RULE } from '../session/names.js';
 import { MIN_KEY_BYTES } from '../session/seal.js';
 
 /** The key that a client shares with its server. */
@@ -31,7 +31,11 @@ export function keyFinder(keys: SharedKeys): KeyFinder {
     };
   }
   if (typeof keys !== 'object' || keys === null || Object.keys(keys).length === 0) {
-    throw new TcpshmError('ERR_OPTION', 'keys must be secrets by their ids, at least one, or a function');
+    const got = typeof keys === 'object' && keys !== null ? 'none' : keys === null ? 'null' : typeof keys;
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `keys must be secrets by their ids, at least one, or a function, got ${got}`,
+    );
   }
   const secrets = new Map(
     Object.entries(keys).map(([id, secret]) => [checkId(id), checkSecret(secret, id).slice()] as const),
@@ -49,7 +53,7 @@ export function checkKey(key: SharedKey): SharedKey {
 
 function checkId(id: unknown): string {
   if (typeof id === 'string' && isName(id)) return id;
-  throw new TcpshmError('ERR_OPTION', `the id of a key must be as a name may be, got ${JSON.stringify(id)}`);
+  throw new TcpshmError('ERR_OPTION', `the id of a key must be ${NAME_RULE}, got ${JSON.stringify(id)}`);
 }
 
 /** Says nothing of the secret itself. */

@@ -139,12 +139,15 @@ export class ServerLogin {
     const { keys } = this.#door;
     if (keys === null) {
       if (kind !== FrameKind.claim) return false;
-      throw new TcpshmError('ERR_AUTHENTICATION', 'the client has a key, and this address has none');
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        'the client has a key, and this address has none: listen with keys, or connect without one',
+      );
     }
     if (kind !== FrameKind.claim) {
       throw new TcpshmError(
         'ERR_AUTHENTICATION',
-        'this address wants the proof of a key, and the client has none',
+        'this address wants the proof of a key, and the client has none: connect with key',
       );
     }
     const { keyId } = decodeClaim(payload);
@@ -262,11 +265,11 @@ export class ServerLogin {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
     if (connection.transport === 'tcp')
-      connection.side.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
+      connection.side.peer.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')
-      connection.side.attachShared(this.#talk, this.#host.terms, hello.login);
+      connection.side.peer.attachShared(this.#talk, this.#host.terms, hello.login);
     else
-      connection.side.attach(
+      connection.side.peer.attach(
         new PresenceLink(peerPresence(connection.side.ends.open.segment, 'server')),
         hello.login,
       );

@@ -1,4 +1,5 @@
 import type { Connection } from '../connection/connection.js';
+import type { Sleep } from '../connection/sleep.js';
 import { ENDED, READABLE, type Sleeper, type Waker, WRITABLE } from './waker.js';
 
 /** So often one that is cold is looked at, for heartbeats and silence. */
@@ -27,6 +28,7 @@ export class Polled implements Sleeper {
   /** Visits since something moved. */
   idle = 0;
   #hot = true;
+  readonly #sleep: Sleep;
   readonly #waker: Waker;
   readonly #token: number;
   readonly #heated: (polled: Polled) => void;
@@ -39,6 +41,7 @@ export class Polled implements Sleeper {
     this.connection = connection;
     this.group = group;
     this.kind = kindOf(connection);
+    this.#sleep = connection.side.sleep;
     this.#waker = waker;
     this.#heated = heated;
     this.#token = waker.register(this);
@@ -54,7 +57,7 @@ export class Polled implements Sleeper {
     if (this.#hot || this.#gone) return;
     this.#hot = true;
     this.#onStir(null);
-    this.connection.side.unpark();
+    this.#sleep.unpark();
     this.connection.side.measures.wakeups++;
     this.#heated(this);
   }
@@ -64,14 +67,14 @@ export class Polled implements Sleeper {
    * pushes more than the socket takes. Else it stays hot. `delivers` tells whether messages are handed to somebody.
    */
   cool(delivers: boolean): Rest {
-    const { connection } = this;
+    const sleep = this.#sleep;
     if (!this.#hot) return 'cold';
-    if (connection.side.owes) return 'stirring';
-    if (connection.side.restless || !this.#listen()) return 'restless';
-    if (connection.side.rung) {
+    if (sleep.owes) return 'stirring';
+    if (sleep.restless || !this.#listen()) return 'restless';
+    if (sleep.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      const parked = connection.side.park(bell, connection.side.reader?.wants ?? delivers);
+      const parked = sleep.park(bell, this.connection.side.reader?.wants ?? delivers);
       if (parked !== 'parked') return parked;
     }
     this.#onStir(() => {
@@ -87,22 +90,24 @@ export class Polled implements Sleeper {
     this.#gone = true;
     this.#waker.forget(this.#token);
     this.#onStir(null);
+    // Nobody is to ring a bell that is not his any more.
+    if (!this.#hot) this.#sleep.unpark();
     this.connection.side.onWritten = null;
     // A socket that was closed is not listened to any more, and its number may be another one's.
-    if (this.#listened !== null && this.connection.side.wire?.fd === this.#listened)
+    if (this.#listened !== null && this.#sleep.wire?.fd === this.#listened)
       this.#waker.unlisten(this.#listened);
   }
 
   /** What this thread does itself, or node:net in it, needs no bell. */
   #onStir(call: (() => void) | null): void {
-    const { connection } = this;
-    connection.side.onStir = call;
-    if (connection.side.wire?.onStir !== undefined) connection.side.wire.onStir = call;
+    const { wire } = this.#sleep;
+    this.#sleep.onStir = call;
+    if (wire?.onStir !== undefined) wire.onStir = call;
   }
 
   /** Has the socket tell when it can be read, or written if something waits for that. False if it cannot. */
   #listen(): boolean {
-    const { wire, sending } = this.connection.side;
+    const { wire, sending } = this.#sleep;
     if (wire === null) return true;
     if (wire.fd === undefined) return wire.onStir !== undefined;
     if (!this.#waker.hears) return false;

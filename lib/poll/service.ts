@@ -84,14 +84,14 @@ export class Service {
     const alive = side.pollLink(this.#now);
     this.#deliver(connection);
     if (!alive) this.#host.ended(connection);
-    return side.takeMoved() || drained || !alive;
+    return side.delivery.takeMoved() || drained || !alive;
   };
 
   readonly #serveShm = ({ connection }: Polled): boolean => {
     const { side } = connection;
     const drained = side.drainWriters();
     this.#deliver(connection);
-    return side.takeMoved() || drained;
+    return side.delivery.takeMoved() || drained;
   };
 
   readonly #watchLink = ({ connection }: Polled): void => {
@@ -102,26 +102,24 @@ export class Service {
   readonly #watchCold = (polled: Polled): void => {
     const { connection, kind } = polled;
     const alive = connection.side.pollLink(this.#now);
-    if (!alive || connection.side.takeMoved() || connection.side.sending) polled.stir();
+    if (!alive || connection.side.delivery.takeMoved() || connection.side.sleep.sending) polled.stir();
     if (!alive && kind === 'shm') this.#host.ended(connection);
   };
 
   #deliver(connection: Connection): void {
-    const { onMessage } = this.#host;
     const { side } = connection;
+    const { delivery } = side;
     if (side.ends.closed) return;
+    if (delivery.attended) this.#awaited = true;
     try {
-      if (side.attended) {
-        this.#awaited = true;
-        if (side.attend(this.#limit)) this.#settled = true;
-      }
-      if (onMessage === undefined || side.reader !== null || side.ends.closed) return;
-      side.deliver(onMessage, this.#limit);
+      delivery.serve(this.#host.onMessage, this.#limit);
     } catch (error) {
       // What a peer wrote into a ring is its fault, whoever met it.
       const culprit = this.#polled.culprit(error);
       if (culprit === null) this.#host.threw(connection, error);
       else this.#host.ended(culprit);
+    } finally {
+      if (delivery.takeSettled()) this.#settled = true;
     }
   }
 }

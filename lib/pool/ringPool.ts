@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
-import { NO_TALLY, sumOf, totalOf } from '../connection/tally.js';
 import { untilAborted } from '../connection/waiter.js';
 import { Topic } from '../diagnostics/channels.js';
 import { TcpshmError } from '../errors.js';
 import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { checkTransferable } from '../port/transfer.js';
+import { Crew } from './crew.js';
 import { HandlerNumbers } from './handlerNumbers.js';
 import {
   file,
@@ -14,16 +14,9 @@ import {
   type RingPoolOptions,
   text,
   threadOptions,
-} from './options.js';
-import {
-  PoolThread,
-  type PoolThreadListener,
-  type PoolThreadSettings,
-  type Task,
-  type ThreadEnd,
-} from './poolThread.js';
-import { Restarts } from './restarts.js';
-import type { RingPoolStats } from './stats.js';
+} from './poolOptions.js';
+import type { RingPoolStats } from './poolStats.js';
+import type { PoolThread, PoolThreadListener, Task, ThreadEnd } from './poolThread.js';
 import { AbortError, type AbortSource, checkSignal, PoolTask, TaskQueue } from './task.js';
 
 /** One task: what runs it, and what ends it. */
@@ -73,31 +66,17 @@ const MOST_LOSSES = 3;
  */
 export class RingPool extends EventEmitter<Events> {
   readonly #settings: PoolSettings;
-  readonly #threadSettings: PoolThreadSettings;
   readonly #handlers: HandlerNumbers;
-  readonly #threads = new Set<PoolThread>();
-  /** Those that are to end, and are not given anything any more. */
-  readonly #leaving = new Set<PoolThread>();
+  readonly #crew: Crew;
   readonly #queue = new TaskQueue<PoolThread>();
-  readonly #idleTimers = new Map<PoolThread, NodeJS.Timeout>();
   readonly #madeAt = performance.now();
-  readonly #restarts = new Restarts(() => {
-    if (!this.#closed) this.#fillUp();
-    this.#advance();
-  });
   #serial = 0;
   #pending = 0;
   #completed = 0;
   #needsDrain = false;
-  /** Of threads that have ended. */
-  #busyMs = 0;
-  #threadsStarted = 0;
-  #threadsDied = 0;
-  #gone = NO_TALLY;
   #closed = false;
   #whenIdle: (() => void)[] = [];
   #closing: Promise<void> | null = null;
-  #destroyed = false;
 
   /** Throws ERR_OPTION, ERR_CAPACITY. The first `minThreads` are started at once. */
   constructor(options: RingPoolOptions = {}) {
@@ -106,13 +85,17 @@ export class RingPool extends EventEmitter<Events> {
     const { filename, name, concurrentTasksPerWorker: concurrency, capacityBytes } = settings;
     this.#settings = settings;
     this.#handlers = new HandlerNumbers(filename === null ? null : { filename, name });
-    this.#threadSettings = {
+    const threadSettings = {
       handlers: this.#handlers,
       concurrency,
       capacityBytes,
       solo: threadOptions(options),
     };
-    this.#fillUp();
+    this.#crew = new Crew(settings, threadSettings, this.#listener, () => {
+      if (!this.#closed) this.#crew.fillUp();
+      this.#advance();
+    });
+    this.#crew.fillUp();
   }
 
   /** Runs a task in one of the threads, as soon as one is free. */
@@ -169,14 +152,12 @@ export class RingPool extends EventEmitter<Events> {
 
   /** The threads that there are, for their events and ids. */
   get threads(): Worker[] {
-    return [...this.#threads].flatMap(({ thread }) => (thread === null ? [] : [thread]));
+    return this.#crew.workers;
   }
 
   /** Tasks that no thread can have started. */
   get queueSize(): number {
-    let ahead = 0;
-    for (const thread of this.#threads) ahead += thread.ahead;
-    return this.#queue.size + ahead;
+    return this.#queue.size + this.#crew.ahead;
   }
 
   /** Tasks that are settled, in whatever way. */
@@ -191,9 +172,7 @@ export class RingPool extends EventEmitter<Events> {
 
   /** Which part of the time that there was for `maxThreads` threads had tasks in it: 0 to 1. */
   get utilization(): number {
-    let busyMs = this.#busyMs;
-    for (const thread of this.#threads) busyMs += thread.busyMs;
-    return Math.min(1, busyMs / (this.duration * this.#settings.maxThreads));
+    return Math.min(1, this.#crew.busyMs / (this.duration * this.#settings.maxThreads));
   }
 
   /** Whether every thread that there may be has as much to run as it can run at once. */
@@ -203,22 +182,18 @@ export class RingPool extends EventEmitter<Events> {
 
   /** What the pool has done. Takes some microseconds. May be called at any time, also after `close`. Never throws. */
   stats(): RingPoolStats {
-    let threadsUp = 0;
-    for (const thread of this.#threads) if (thread.up) threadsUp++;
+    const crew = this.#crew;
     const tasksQueued = this.queueSize;
     return Object.freeze({
-      threads: this.#threads.size,
-      threadsUp,
-      threadsStarted: this.#threadsStarted,
-      threadsDied: this.#threadsDied,
+      threads: crew.size,
+      threadsUp: crew.up,
+      threadsStarted: crew.started,
+      threadsDied: crew.died,
       tasksQueued,
       tasksRunning: Math.max(0, this.#pending - tasksQueued),
       tasksCompleted: this.#completed,
       utilization: this.utilization,
-      total: totalOf(
-        this.#gone,
-        [...this.#leaving, ...this.#threads].map(({ connection }) => connection),
-      ),
+      total: crew.tally,
     });
   }
 
@@ -245,7 +220,7 @@ export class RingPool extends EventEmitter<Events> {
     }
     this.#serial++;
     this.#pending++;
-    this.#restarts.keep(true);
+    this.#crew.keep(true);
     task.listen(() => this.#abort(task));
     this.#queue.push(task);
     this.#advance();
@@ -275,7 +250,7 @@ export class RingPool extends EventEmitter<Events> {
   /** Gives out what waits, as far as that can be. */
   #advance(): void {
     for (let task = this.#queue.first; task !== null; task = this.#queue.first) {
-      const thread = this.#threadFor(task);
+      const thread = this.#crew.threadFor(task);
       if (thread === null) break;
       this.#queue.shift();
       try {
@@ -284,58 +259,22 @@ export class RingPool extends EventEmitter<Events> {
         this.#reject(task, error);
         continue;
       }
-      this.#keepThread(thread);
+      this.#crew.employed(thread);
     }
-    if (this.#wantsThread()) this.#start();
-  }
-
-  /** Where a task is to run: of the threads with the fewest tasks that which was at it last. Null when it has to wait. */
-  #threadFor(task: Task): PoolThread | null {
-    // An abort ends the thread, so it is to cost no other task.
-    const alone = task.signal !== null && this.#settings.concurrentTasksPerWorker > 1;
-    let best: PoolThread | null = null;
-    for (const thread of this.#threads) {
-      if (!thread.up || thread.full || thread.exclusive || (alone && thread.load > 0)) continue;
-      if (
-        best === null ||
-        thread.load < best.load ||
-        (thread.load === best.load && thread.since > best.since)
-      )
-        best = thread;
-    }
-    if (best !== null && alone) best.exclusive = true;
-    return best;
-  }
-
-  /** Whether there is something for one more thread to do. */
-  #wantsThread(): boolean {
-    const { maxThreads, concurrentTasksPerWorker } = this.#settings;
-    if (this.#threads.size >= maxThreads || this.#restarts.waiting) return false;
-    let room = 0;
-    for (const thread of this.#threads)
-      room += thread.exclusive ? 0 : Math.max(0, concurrentTasksPerWorker - (thread.up ? thread.load : 0));
-    return this.queueSize > room;
-  }
-
-  #fillUp(): void {
-    while (this.#threads.size < this.#settings.minThreads && !this.#restarts.waiting) this.#start();
-  }
-
-  #start(): void {
-    this.#threads.add(new PoolThread(this.#threadSettings, this.#listener));
+    this.#crew.grow(this.#queue.size);
   }
 
   readonly #listener: PoolThreadListener = {
     up: (thread) => {
-      this.#threadsStarted++;
+      this.#crew.cameUp();
       if (STARTED.listened) STARTED.tell({ pool: this, threadId: thread.threadId });
       this.#balance();
       this.#advance();
-      if (thread.load === 0) this.#rest(thread);
+      if (thread.load === 0) this.#crew.rest(thread);
     },
     settled: (count) => this.#settled(count),
     advanced: (thread) => {
-      if (thread.load === 0 && this.#threads.has(thread)) this.#rest(thread);
+      if (thread.load === 0) this.#crew.rest(thread);
       this.#balance();
       this.#advance();
       this.#lookAtDrain();
@@ -346,48 +285,8 @@ export class RingPool extends EventEmitter<Events> {
 
   /** Has threads that have nothing to do take over what others cannot come to. */
   #balance(): void {
-    if (this.#threads.size < 2) return;
-    for (const thread of this.#threads) {
-      if (thread.ahead === 0 || !thread.stalled) continue;
-      this.#queue.putBack(thread.takeBackSome(thread.ahead));
-    }
-    if (this.#queue.size > 0) return;
-    for (const idle of this.#threads) {
-      if (!idle.up || idle.load > 0) continue;
-      let busiest: PoolThread | null = null;
-      for (const thread of this.#threads) if (thread.ahead > (busiest?.ahead ?? 0)) busiest = thread;
-      if (busiest === null) return;
-      this.#queue.putBack(busiest.takeBackSome(Math.ceil(busiest.ahead / 2)));
-    }
-  }
-
-  /** A thread has nothing to do. */
-  #rest(thread: PoolThread): void {
-    thread.exclusive = false;
-    const { idleTimeout, minThreads } = this.#settings;
-    if (idleTimeout === Number.POSITIVE_INFINITY || this.#threads.size <= minThreads) return;
-    if (this.#idleTimers.has(thread)) return;
-    const timer = setTimeout(() => {
-      this.#idleTimers.delete(thread);
-      if (thread.load === 0 && this.#threads.size > minThreads) this.#let(thread, 'it was idle');
-    }, idleTimeout);
-    this.#idleTimers.set(thread, timer.unref());
-  }
-
-  #keepThread(thread: PoolThread): void {
-    const timer = this.#idleTimers.get(thread);
-    if (timer === undefined) return;
-    clearTimeout(timer);
-    this.#idleTimers.delete(thread);
-  }
-
-  /** Ends a thread, which is not the pool's any more from here on. */
-  #let(thread: PoolThread, why: string): Promise<void> {
-    this.#threads.delete(thread);
-    this.#leaving.add(thread);
-    this.#keepThread(thread);
-    this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
-    return thread.end(new TcpshmError('ERR_WORKER', `the thread was ended: ${why}`));
+    this.#queue.putBack(this.#crew.takeStalled());
+    if (this.#queue.size === 0) this.#queue.putBack(this.#crew.takeSurplus());
   }
 
   #abort(task: Task): void {
@@ -395,11 +294,11 @@ export class RingPool extends EventEmitter<Events> {
     if (thread === null) {
       this.#queue.dropped();
     } else if (thread.takeBack(task)) {
-      if (thread.load === 0) this.#rest(thread);
+      if (thread.load === 0) this.#crew.rest(thread);
     } else {
       // What it is at cannot be stopped in any other way.
-      void this.#let(thread, 'a task that it ran was aborted');
-      this.#fillUp();
+      this.#queue.putBack(this.#crew.dismiss(thread, 'a task that it ran was aborted'));
+      this.#crew.fillUp();
     }
     this.#reject(task, new AbortError(task.signal?.reason));
     // It may have been in the way of others.
@@ -407,11 +306,9 @@ export class RingPool extends EventEmitter<Events> {
   }
 
   #ended(thread: PoolThread, { error, wasUp, started, given }: ThreadEnd): void {
-    const mine = this.#threads.delete(thread);
-    this.#leaving.delete(thread);
-    this.#keepThread(thread);
-    this.#busyMs += thread.busyMs;
-    this.#gone = sumOf(this.#gone, thread.connection.side.tally);
+    const crew = this.#crew;
+    // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
+    const died = crew.remove(thread, started.length === 0, this.#pending > 0);
     const again: Task[] = given.filter((task) => !task.settled);
     for (const task of started) {
       if (task.settled) continue;
@@ -419,31 +316,22 @@ export class RingPool extends EventEmitter<Events> {
       if (!this.#closed && this.#settings.onCrash === 'retry' && task.losses <= MOST_LOSSES) again.push(task);
       else this.#reject(task, error);
     }
-    if (this.#destroyed) for (const task of again) this.#reject(task, error);
+    if (crew.over) for (const task of again) this.#reject(task, error);
     else this.#queue.putBack(again);
-    // One that was ended by the pool is no failure, and one that a task has ended says nothing of the next one.
-    if (mine) {
-      if (!this.#destroyed && !thread.proven && started.length === 0)
-        this.#restarts.failed(this.#pending > 0);
-      this.#threadsDied++;
+    if (died) {
       if (DIED.listened) DIED.tell({ pool: this, threadId: thread.threadId, wasUp, error });
       this.#failed(error, wasUp);
     }
-    if (!this.#destroyed && (!this.#closed || this.#queue.size > 0)) {
-      if (wasUp) this.#fillUp();
+    if (!crew.over && (!this.#closed || this.#queue.size > 0)) {
+      if (wasUp) crew.fillUp();
       this.#advance();
     }
     this.#lookAtIdle();
   }
 
   #failed(error: TcpshmError, wasUp: boolean): void {
-    if (!wasUp) {
-      // If none can be started, nobody will ever run what waits.
-      if (![...this.#threads].some((thread) => thread.up || thread.starting)) {
-        for (let task = this.#queue.shift(); task !== null; task = this.#queue.shift())
-          this.#reject(task, error);
-      }
-    }
+    // If none can be started, nobody will ever run what waits.
+    if (!wasUp && !this.#crew.promising) this.#rejectWaiting(error);
     if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
@@ -459,7 +347,7 @@ export class RingPool extends EventEmitter<Events> {
 
   #lookAtIdle(): void {
     if (this.#pending > 0) return;
-    this.#restarts.keep(false);
+    this.#crew.keep(false);
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
@@ -481,21 +369,16 @@ export class RingPool extends EventEmitter<Events> {
 
   /** Rejects what has not started. */
   #dropWaiting(): void {
-    for (const thread of this.#threads) this.#queue.putBack(thread.takeBackSome(Number.POSITIVE_INFINITY));
-    const error = new TcpshmError('ERR_CLOSED', 'the pool was closed before the task could run');
+    this.#queue.putBack(this.#crew.takeAll());
+    this.#rejectWaiting(new TcpshmError('ERR_CLOSED', 'the pool was closed before the task could run'));
+  }
+
+  #rejectWaiting(error: TcpshmError): void {
     for (let task = this.#queue.shift(); task !== null; task = this.#queue.shift()) this.#reject(task, error);
   }
 
-  async #end(): Promise<void> {
-    const why = new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran');
-    const threads = [...this.#threads];
-    this.#destroyed = true;
-    this.#restarts.stop();
-    this.#threads.clear();
-    for (const thread of threads) this.#leaving.add(thread);
-    for (const timer of this.#idleTimers.values()) clearTimeout(timer);
-    this.#idleTimers.clear();
-    await Promise.all(threads.map((thread) => thread.end(why)));
+  #end(): Promise<void> {
+    return this.#crew.end(new TcpshmError('ERR_CLOSED', 'the pool was destroyed while the task ran'));
   }
 }
 

@@ -72,7 +72,10 @@ export class Doors {
   check(options: ListenOptions): Door {
     const { keys } = options as { keys?: SharedKeys };
     if (keys !== undefined && 'transport' in options) {
-      throw new TcpshmError('ERR_OPTION', 'keys are for sockets: threads of one process have no secrets');
+      throw new TcpshmError(
+        'ERR_OPTION',
+        "keys are for sockets: transport 'inproc' takes none, as threads of one process have no secrets",
+      );
     }
     if ('port' in options) {
       checkAddress({ host: options.host ?? '127.0.0.1', port: options.port });

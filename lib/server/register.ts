@@ -50,7 +50,7 @@ export class Register {
 
   /** Those that the client has too, as far as is certain. */
   get kept(): readonly Connection[] {
-    return this.all.filter(({ side }) => side.kept);
+    return this.all.filter(({ side }) => side.peer.kept);
   }
 
   /** Whether a session of a client is open here, over whatever transport. */

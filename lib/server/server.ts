@@ -1,89 +1,25 @@
-import { type Connection, type ConnectionHandlers, MESSAGES_PER_POLL } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
 import { sumOf } from '../connection/tally.js';
 import { untilAborted } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { GroupMember } from '../group/roster.js';
 import { groupThreadSettings } from '../group/settings.js';
 import { GroupThreads } from '../group/threads.js';
-import type { Login, LoginDecision, LoginHost } from '../login/loginHost.js';
-import { Reception } from '../login/reception.js';
-import { bootId, Sessions } from '../login/sessions.js';
-import {
-  abortSignal,
-  checkOptions,
-  count,
-  duration,
-  type PeerOptions,
-  type PeerSettings,
-  peerSettings,
-  type WaitOptions,
-} from '../options.js';
+import { Sessions } from '../login/sessions.js';
+import { abortSignal, checkOptions, type WaitOptions } from '../options.js';
 import { drive, type Pollable, type Run, type RunOptions } from '../poll/drive.js';
-import { type GroupOptions, PolledSet } from '../poll/polledSet.js';
+import { PolledSet } from '../poll/polledSet.js';
 import { Service } from '../poll/service.js';
 import { Waker } from '../poll/waker.js';
-import { checkCapacity } from '../ring/memory.js';
-import type { Agreement } from '../session/agreement.js';
-import type { Reject, Transport } from '../session/loginMessages.js';
-import { checkName } from '../session/names.js';
-import type { SequenceNumbers } from '../session/state.js';
 import { Renewal } from '../session/tenure.js';
 import type { TlsContextOptions } from '../wire/tlsOptions.js';
 import type { Address } from '../wire/wire.js';
-import { type Accepted, decide } from './decision.js';
+import { Admission } from './admission.js';
 import { Doors, type ListenOptions } from './doors.js';
-import { Quota } from './quota.js';
-import { alreadyConnected, Register, sessionKey } from './register.js';
-import { whyFull } from './room.js';
-import type { ServerStats } from './stats.js';
+import { Register } from './register.js';
+import { type ServerOptions, serverSettings } from './serverOptions.js';
+import type { ServerStats } from './serverStats.js';
 import { Tidings } from './tidings.js';
-
-/**
- * Who a server is, who may come in, and what it tells of. Checked when it is made, before anything is opened: ERR_OPTION,
- * ERR_NAME, ERR_CAPACITY. Handlers are called by its polls, in its thread; what they throw, a poll throws.
- */
-export interface ServerOptions extends PeerOptions, ConnectionHandlers {
-  /** Who this server is. With the client's name it identifies a session; a server of another name has other sessions. */
-  readonly name: string;
-  /** The groups that `acceptLogin` chooses from. Default: one. */
-  readonly groups?: GroupOptions;
-  /** Connections in all, of all groups and transports; a client beyond is refused. Default: no limit but the groups'. */
-  readonly maxConnections?: number;
-  /**
-   * Most messages that one connection delivers before the next one has its turn: 1 serves all clients in turn, message by
-   * message, more are faster. Default 64.
-   */
-  readonly messagesPerTurn?: number;
-  /** Connections whose login is not complete. One more takes the place of the oldest. Default 64. */
-  readonly maxPendingLogins?: number;
-  /** Logins that may begin within a second, and at once. More wait until they are accepted. Default 2000. */
-  readonly maxLoginsPerSecond?: number;
-  /**
-   * An address from which so many logins have failed (no TLS, wrong key, rejected by `acceptLogin`, not the protocol)
-   * within `failedLoginWindowMs` is refused for the rest of that time. Of IPv6, a network of 64 bits is one address;
-   * local sockets and threads have none. Default 20 in 60000.
-   */
-  readonly maxFailedLogins?: number;
-  readonly failedLoginWindowMs?: number;
-  /**
-   * Sessions that are open here for one client, by how many names ever: the same certificate, else shared key, else user
-   * of this host, else address. Default: no limit.
-   */
-  readonly maxSessionsPerIdentity?: number;
-  /** Largest capacity that a client may choose where this side states none. Default 2^24, 16 MiB. */
-  readonly maxCapacityBytes?: number;
-  /** Decides about a client. Default: group 0. */
-  acceptLogin?(login: Login): LoginDecision;
-  /** A client is logged in, for the first time or again. */
-  onConnection?(connection: Connection): void;
-  /** What the client has of the session and what this side has cannot both be true. It was refused, nothing changed. */
-  onSequenceMismatch?(connection: Connection, numbers: SequenceNumbers): void;
-  /**
-   * A login failed for an error: of a client, of the network, or of a session file. With `groups.worker`, also: a thread
-   * has ended and is replaced (ERR_WORKER), a handler in one threw (ERR_HANDLER), a connection could not be handed over.
-   */
-  onError?(error: TcpshmError): void;
-}
 
 /**
  * Waits for clients, and has a {@link Connection} with each. Works while it is polled: in one loop with `poll`, with
@@ -97,104 +33,59 @@ export interface ServerOptions extends PeerOptions, ConnectionHandlers {
  */
 export class Server implements Pollable {
   readonly name: string;
-  readonly #options: ServerOptions;
-  readonly #settings: PeerSettings;
   readonly #waker: Waker;
   readonly #polled: PolledSet;
   /** @internal */
   readonly service: Service;
-  readonly #maxConnections: number;
   /** Where groups have threads of their own. */
   readonly #threads: GroupThreads | null;
   readonly #sessions: Sessions;
-  /** Sessions of connections that were handed to a thread, by client and transport. */
-  readonly #handed = new Map<string, { readonly client: string; readonly transport: Transport }>();
-  readonly #reception: Reception;
-  readonly #doors: Doors;
   readonly #register: Register;
+  readonly #admission: Admission;
+  readonly #doors: Doors;
   readonly #tidings = new Tidings();
-  readonly #quota: Quota;
   readonly #renewal: Renewal;
   #keepsAlive = true;
-  #admittedLogins = 0;
-  #refusedLogins = 0;
   #now = 0;
   #closed = false;
   #closing: Promise<void> | null = null;
 
   /** Throws ERR_NAME, ERR_OPTION, ERR_CAPACITY. Opens nothing yet. */
   constructor(options: ServerOptions) {
-    checkOptions(options, CALLBACKS);
-    this.name = checkName(options.name, 'name');
-    this.#options = options;
-    this.#settings = peerSettings(options);
-    this.#waker = new Waker(this.#settings.sharedDirectory);
-    this.#polled = new PolledSet(options.groups ?? {}, this.#waker, options.onMessage !== undefined);
-    this.service = new Service(this.#polled, this.#settings.heartbeatIntervalMs, {
+    const settings = serverSettings(options);
+    const { name, peer, groups, messagesPerTurn, maxPendingLogins } = settings;
+    this.name = name;
+    this.#waker = new Waker(peer.sharedDirectory);
+    this.#polled = new PolledSet(groups, this.#waker, options.onMessage !== undefined);
+    this.service = new Service(this.#polled, peer.heartbeatIntervalMs, {
       onMessage: options.onMessage,
       ended: (connection) => this.#register.disconnect(connection),
       threw: (_, error) => {
         throw error;
       },
-      messagesPerTurn: count(options.messagesPerTurn, 'messagesPerTurn', MESSAGES_PER_POLL),
+      messagesPerTurn,
     });
-    this.#maxConnections = count(options.maxConnections, 'maxConnections', Number.MAX_SAFE_INTEGER);
-    const threads = groupThreadSettings(options.groups ?? {}, this.#polled.count);
+    const threads = groupThreadSettings(groups, this.#polled.count);
     this.#threads =
       threads === null
         ? null
-        : new GroupThreads(this.name, threads, this.#settings, {
-            failed: (error) => this.#report(error),
+        : new GroupThreads(name, threads, peer, {
+            failed: (error) => this.#admission.failed(error),
             removed: (transport, client) => this.#sessions.forget(transport, client),
-            whyFull: (member) => this.#whyFull(member),
+            whyFull: (member) => this.#admission.whyFull(member),
             stirred: () => this.#waker.wake(),
           });
-    this.#sessions = new Sessions(this.#settings, 'server', threads !== null);
-    this.#register = new Register(this.name, options, this.#sessions, this.#polled, this.#tidings);
-    const maxPendingLogins = count(options.maxPendingLogins, 'maxPendingLogins', 64);
-    this.#doors = new Doors(this.name, this.#settings, maxPendingLogins, this.#waker);
-    const perIdentity = options.maxSessionsPerIdentity;
-    this.#quota = new Quota(
-      perIdentity === undefined ? Number.POSITIVE_INFINITY : count(perIdentity, 'maxSessionsPerIdentity', 0),
-      (client) =>
-        this.#register.has(client) ||
-        this.#threads?.roster.find(client) != null ||
-        this.#reception.seats.some(({ hello }) => hello.client === client),
-    );
-    this.#renewal = new Renewal(this.#settings.heartbeatIntervalMs);
-    const host: LoginHost = {
-      terms: {
-        ...this.#settings,
-        name: this.name,
-        bootId: bootId(),
-        maxCapacityBytes: checkCapacity(options.maxCapacityBytes ?? MAX_CHOSEN_CAPACITY, 'maxCapacityBytes'),
-      },
-      decide: (login) => this.#decide(login),
-      inquire: (client, group) => this.#threads?.inquire(client, group) ?? null,
-      session: (client, agreement) => this.#session(client, agreement),
-      memoryOf: (client) => this.#sessions.memoryOf(client),
-      admit: (connection, group) => this.#admit(connection, group),
-      mismatch: (connection, numbers) => {
-        this.#tidings.add(() => {
-          try {
-            this.#options.onSequenceMismatch?.(connection, numbers);
-          } finally {
-            connection.side.abandonLogin();
-          }
-        });
-      },
-      refused: () => {
-        this.#refusedLogins++;
-      },
-      failed: (error) => this.#report(error),
+    this.#sessions = new Sessions(peer, 'server', threads !== null);
+    this.#register = new Register(name, options, this.#sessions, this.#polled, this.#tidings);
+    const places = {
+      sessions: this.#sessions,
+      register: this.#register,
+      polled: this.#polled,
+      threads: this.#threads,
     };
-    this.#reception = new Reception(host, {
-      maxPendingLogins,
-      loginTimeoutMs: this.#settings.loginTimeoutMs,
-      maxLoginsPerSecond: count(options.maxLoginsPerSecond, 'maxLoginsPerSecond', 2000),
-      maxFailedLogins: count(options.maxFailedLogins, 'maxFailedLogins', 20),
-      failedLoginWindowMs: duration(options.failedLoginWindowMs, 'failedLoginWindowMs', 60_000),
-    });
+    this.#admission = new Admission(settings, options, places, this.#tidings);
+    this.#doors = new Doors(name, peer, maxPendingLogins, this.#waker);
+    this.#renewal = new Renewal(peer.heartbeatIntervalMs);
   }
 
   /** True from the call of `close` on. */
@@ -233,9 +124,9 @@ export class Server implements Pollable {
       name: this.name,
       sessions: this.#register.kept.length,
       connected: this.members.length,
-      pendingLogins: this.#reception.pending,
-      admittedLogins: this.#admittedLogins,
-      refusedLogins: this.#refusedLogins,
+      pendingLogins: this.#admission.reception.pending,
+      admittedLogins: this.#admission.admittedLogins,
+      refusedLogins: this.#admission.refusedLogins,
       sleeps: this.#waker.sleeps,
       wakeups: this.#waker.wakeups,
       total,
@@ -273,7 +164,7 @@ export class Server implements Pollable {
       this.#throwIfClosed();
       signal?.throwIfAborted();
     }
-    this.#reception.add(listener, door);
+    this.#admission.reception.add(listener, door);
     this.#doors.hear(listener);
     this.#doors.keep(this.#keepsAlive);
     return listener.address;
@@ -304,7 +195,7 @@ export class Server implements Pollable {
     this.#now = now;
     this.#threads?.poll(now);
     this.#step();
-    this.#reception.poll(now, this.#step);
+    this.#admission.poll(now, this.#step);
     this.service.control(now);
     if (this.#closed) return;
     this.#register.drainUnattached();
@@ -342,11 +233,12 @@ export class Server implements Pollable {
 
   /** @internal Gets ready to sleep, and gives for how many milliseconds at most: 0 when there is something to do. */
   park(now: number): number {
-    const busy = this.#reception.busy || this.#threads?.restless === true;
+    const { reception } = this.#admission;
+    const busy = reception.busy || this.#threads?.restless === true;
     const restMs = this.service.park(busy);
     if (this.#tidings.waiting) return 0;
     if (busy || restMs === 0) return restMs;
-    const retryMs = this.#reception.retryMs(now);
+    const retryMs = reception.retryMs(now);
     if (retryMs > 0) return Math.min(retryMs, restMs);
     return this.#doors.sleep(restMs);
   }
@@ -402,7 +294,7 @@ export class Server implements Pollable {
     }
     const { connection } = found;
     if (found.group === group) return;
-    const full = this.#whyFull({ remoteName, transport: connection.transport, group });
+    const full = this.#admission.whyFull({ remoteName, transport: connection.transport, group });
     if (full !== null) throw new TcpshmError('ERR_GROUP_FULL', `'${remoteName}' cannot be moved: ${full}`);
     this.#polled.move(connection, group);
   }
@@ -424,7 +316,7 @@ export class Server implements Pollable {
 
   async #close(remove: boolean): Promise<void> {
     this.#closed = true;
-    const left = this.#reception.close();
+    const left = this.#admission.close();
     for (const connection of this.#register.all) {
       connection.side.abandonLogin();
       connection.close({ remove });
@@ -433,25 +325,9 @@ export class Server implements Pollable {
     // What is still to be told is told no more, but for what comes from here on.
     this.#tidings.clear();
     await Promise.all([left, this.#threads?.stop()]);
-    if (remove) this.#removeHanded();
+    if (remove) this.#admission.removeHanded();
     this.#sessions.close();
     this.#tidings.tell(() => true);
-  }
-
-  /** Removes the sessions of connections that threads had: they are all closed by now. */
-  #removeHanded(): void {
-    for (const { client, transport } of this.#handed.values()) {
-      try {
-        this.#sessions.find(transport, client, this.name)?.remove();
-      } catch (error) {
-        // Another process has it by now, say.
-        this.#report(error as TcpshmError);
-      }
-    }
-  }
-
-  #report(error: TcpshmError): void {
-    this.#tidings.add(() => this.#options.onError?.(error));
   }
 
   /** What is due after every step of a login. False once closed. */
@@ -461,66 +337,7 @@ export class Server implements Pollable {
     return !this.#closed;
   };
 
-  #decide(login: Login): Accepted | Reject {
-    const answer = decide(login, this.#options.acceptLogin?.bind(this.#options), (thrown) =>
-      this.#tidings.addThrown(thrown),
-    );
-    if (!('group' in answer)) return answer;
-    const { name: remoteName, transport } = login;
-    const reason =
-      this.#whyFull({ remoteName, transport, group: answer.group }) ?? this.#quota.whyOver(login);
-    return reason === null ? answer : { code: 'ERR_LOGIN_REJECTED', reason, blameless: true };
-  }
-
-  #whyFull(wanted: GroupMember): string | null {
-    const guests = {
-      polled: this.#polled,
-      polledOf: (client: string) => this.#register.polledOf(client),
-      roster: this.#threads?.roster ?? null,
-      seats: this.#reception.seats,
-    };
-    return whyFull(wanted, guests, this.#maxConnections);
-  }
-
-  #session(client: string, agreement: Agreement): Connection {
-    if (this.#reception.isLoggingIn(client)) {
-      throw alreadyConnected(`the client '${client}' is logging in to '${this.name}' already`);
-    }
-    this.#register.vacate(client, this.#now);
-    if (this.#threads?.roster.find(client)) {
-      throw alreadyConnected(`the client '${client}' is connected to '${this.name}' already`);
-    }
-    this.#throwIfClosed();
-    return this.#register.session(client, agreement);
-  }
-
-  #admit(connection: Connection, group: number): void {
-    this.#admittedLogins++;
-    if (this.#threads !== null) {
-      const { remoteName: client, transport } = connection;
-      this.#handed.set(sessionKey(client, transport), { client, transport });
-      this.#threads.bring(connection, group);
-      return;
-    }
-    this.#register.admit(connection, group);
-    this.#tidings.add(() => {
-      if (connection.state !== 'closed') this.#options.onConnection?.(connection);
-    });
-  }
-
   #throwIfClosed(): void {
     if (this.#closed) throw new TcpshmError('ERR_CLOSED', `the server '${this.name}' is closed`);
   }
 }
-
-/** What a client may choose, if nothing else was said. */
-const MAX_CHOSEN_CAPACITY = 2 ** 24;
-
-const CALLBACKS = [
-  'acceptLogin',
-  'onConnection',
-  'onMessage',
-  'onDisconnect',
-  'onSequenceMismatch',
-  'onError',
-] as const;

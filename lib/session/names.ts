@@ -3,6 +3,8 @@ import { TcpshmError } from '../errors.js';
 /** Longest name in characters, which are bytes, as all of them are ASCII. */
 export const MAX_NAME = 63;
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$/;
+/** What a name must be, for people. */
+export const NAME_RULE = `1 to ${MAX_NAME} characters of A-Z a-z 0-9 . _ - and not start with a dot`;
 
 /** Which end of a session: the one that connects or the one that listens. */
 export type Role = 'client' | 'server';
@@ -19,11 +21,7 @@ export function isName(name: unknown): name is string {
 /** Throws ERR_NAME unless the value may name a peer. `what` says whose name it is. */
 export function checkName(name: unknown, what: string): string {
   if (isName(name)) return name;
-  throw new TcpshmError(
-    'ERR_NAME',
-    `${what} must be 1 to ${MAX_NAME} characters of A-Z a-z 0-9 . _ - and not start with a dot,` +
-      ` got ${JSON.stringify(name)}`,
-  );
+  throw new TcpshmError('ERR_NAME', `${what} must be ${NAME_RULE}, got ${JSON.stringify(name)}`);
 }
 
 /**

@@ -69,7 +69,10 @@ export class Seal {
       payload.length < SEAL_BYTES ||
       !timingSafeEqual(this.#hash(sender), payload.subarray(0, SEAL_BYTES))
     ) {
-      throw new TcpshmError('ERR_AUTHENTICATION', `the ${sender} did not prove that it has the same key`);
+      throw new TcpshmError(
+        'ERR_AUTHENTICATION',
+        `the ${sender} did not prove that it has the same key: both must give the same secret for its id`,
+      );
     }
     return message;
   }

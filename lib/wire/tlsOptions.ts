@@ -48,7 +48,10 @@ export function checkTls(options: TlsListenOptions | TlsConnectOptions): void {
   }
   for (const name of NOT_OURS) {
     if (!(name in options)) continue;
-    throw new TcpshmError('ERR_OPTION', `tls.${name} is not for options of TLS: the address is beside them`);
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `tls must be of TLS alone, got tls.${name}: the address is given beside it`,
+    );
   }
   for (const name of ['requestCert', 'rejectUnauthorized'] as const) {
     const value = (options as TlsListenOptions)[name];

@@ -27,12 +27,17 @@ export function cannotSecure(address: SocketAddress, socket: TLSSocket, cause: u
   const { code, message } = cause as NodeJS.ErrnoException;
   const where = shownAddress(address);
   if (PLAIN_CODES.includes(code ?? '')) {
-    return new TcpshmError('ERR_TLS', `TLS was expected of ${where}, which does not speak it`, cause);
+    return new TcpshmError(
+      'ERR_TLS',
+      `TLS was expected of ${where}, which does not speak it: connect without tls, or listen with it`,
+      cause,
+    );
   }
   if (socket.authorizationError || code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return new TcpshmError(
       'ERR_TLS',
-      `the certificate of ${where} is not accepted: ${code}: ${message}`,
+      `the certificate of ${where} is not accepted: ${code}: ${message}: tls.ca says whom to trust, and` +
+        ' tls.servername for whom it must be',
       cause,
     );
   }

@@ -324,24 +324,30 @@ describe('the one owner of a side', () => {
         await scene.until(() => again.of(name).popped === 2, 'all of it');
       });
 
-      it('keeps its place as a server too, connected or not', async () => {
-        const name = scene.clientName;
+      /** Two servers of one name, and a client of the first. */
+      async function twoServers() {
         const first = new Peer(scene, { role: 'server', transport });
         const second = new Peer(scene, { role: 'server', transport });
-        const { port } = await first.heard('port');
-        const { port: secondPort } = await second.heard('port');
+        const port = (await first.heard('port')).port as number;
+        const secondPort = (await second.heard('port')).port as number;
         const client = scene.client({ ...TIMES, onMessage });
-        const local = await scene.connect(client, { port: port as number, transport });
+        const local = await scene.connect(client, { port, transport });
+        return { first, second, port, secondPort, client, local };
+      }
+
+      it('keeps its place as a server too, connected or not', async () => {
+        const name = scene.clientName;
+        const { first, port, secondPort, client, local } = await twoServers();
         await scene.until(() => local.state === 'connected', 'the connection');
         local.close();
         await first.reaches(name, 'state', 'disconnected');
         await scene.until(elapsed(2 * TIMES.connectionTimeoutMs), 'longer than the timeout');
         const error = await scene.refused(
-          client.connect({ port: secondPort as number, transport }),
+          client.connect({ port: secondPort, transport }),
           'ERR_ALREADY_CONNECTED',
         );
         expect(error.message).to.include(`process ${first.processId}`);
-        await scene.connect(client, { port: port as number, transport });
+        await scene.connect(client, { port, transport });
       });
 
       it('that is killed leaves its place at once', async () => {
@@ -364,12 +370,7 @@ describe('the one owner of a side', () => {
 
       it('loses it to a second server when it is a stopped one, while the client goes on pushing', async () => {
         const name = scene.clientName;
-        const first = new Peer(scene, { role: 'server', transport });
-        const second = new Peer(scene, { role: 'server', transport });
-        const { port } = await first.heard('port');
-        const { port: secondPort } = await second.heard('port');
-        const client = scene.client({ ...TIMES, onMessage });
-        const local = await scene.connect(client, { port: port as number, transport });
+        const { first, second, secondPort, client, local } = await twoServers();
         const pushing = (count: number): (() => boolean) => {
           const end = local.pushed + count;
           return () => {
@@ -387,7 +388,7 @@ describe('the one owner of a side', () => {
         const watchdog = new Watchdog('the second server to let the client in');
         while (local.state !== 'connected') {
           watchdog.check();
-          const connecting = client.connect({ port: secondPort as number, transport });
+          const connecting = client.connect({ port: secondPort, transport });
           const pushingOn = pushing(1);
           await scene.until(pushingOn, 'a message during a login');
           const result = await scene.settled(

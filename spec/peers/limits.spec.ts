@@ -1,38 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { ListenOptions, Login, Server, ServerOptions, TcpshmError } from '../../lib/index.js';
+import type { ListenOptions, ServerOptions } from '../../lib/index.js';
 import { controlFrame, FrameKind } from '../../lib/session/frame.js';
 import { decodeReject } from '../../lib/session/loginMessages.js';
 import { authority, certificate } from '../support/certificates.js';
 import { helloFrame } from '../support/frames.js';
+import { LoginScene } from './loginScene.js';
 import { RawClient } from './rawClient.js';
-import { expectError, Scene } from './support.js';
+import { expectError } from './support.js';
 
 const KEY = { id: 'k', secret: randomBytes(32) };
 const ELSEWHERE = '127.0.0.2';
 
 describe('the limits of a server', () => {
-  let scene: Scene;
-  let errors: TcpshmError[];
-  let logins: Login[];
+  let scene: LoginScene;
   beforeEach(() => {
-    scene = new Scene();
-    errors = [];
-    logins = [];
+    scene = new LoginScene();
   });
   afterEach(() => scene.end());
-
-  function serve(options: Partial<ServerOptions> = {}): Server {
-    return scene.server({
-      onError: (error) => errors.push(error),
-      acceptLogin(login) {
-        logins.push(login);
-        return { group: 0 };
-      },
-      ...options,
-    });
-  }
 
   /** One that says something wrong, and what it is told. */
   async function offend(port: number, from?: string): Promise<string> {
@@ -46,14 +32,14 @@ describe('the limits of a server', () => {
   describe('on failed logins', () => {
     for (const wire of ['native', 'net'] as const) {
       it(`refuse the address for a while, and no other one (${wire})`, async () => {
-        const server = serve({ wire, maxFailedLogins: 3 });
+        const server = scene.server({ wire, maxFailedLogins: 3 });
         const { port } = await server.listen({ port: 0, keys: { k: KEY.secret } });
         for (let i = 0; i < 3; i++) expect(await offend(port)).to.match(/the client has none/);
-        expect(errors.map(({ code }) => code)).to.deep.equal([
+        expect(scene.errors.map(({ code }) => code)).to.deep.equal([
           ...Array(3).fill('ERR_AUTHENTICATION'),
           'ERR_LOGIN_REJECTED',
         ]);
-        expectError(errors[3], 'ERR_LOGIN_REJECTED', /3 logins from 127\.0\.0\.1 have failed/);
+        expectError(scene.errors[3], 'ERR_LOGIN_REJECTED', /3 logins from 127\.0\.0\.1 have failed/);
         expect(await offend(port)).to.match(/too many logins/);
         // Even one who has the key; and nothing more is told.
         await scene.refused(
@@ -61,13 +47,13 @@ describe('the limits of a server', () => {
           'ERR_CONNECT',
           /too many logins from this address/,
         );
-        expect(errors).to.have.length(4);
+        expect(scene.errors).to.have.length(4);
         expect(await offend(port, ELSEWHERE)).to.match(/the client has none/);
       });
     }
 
     it('forget them with time', async () => {
-      const server = serve({ maxFailedLogins: 2, failedLoginWindowMs: 30 });
+      const server = scene.server({ maxFailedLogins: 2, failedLoginWindowMs: 30 });
       const { port } = await server.listen({ port: 0, keys: { k: KEY.secret } });
       const client = scene.client();
       for (let i = 0; i < 2; i++) await offend(port);
@@ -78,19 +64,23 @@ describe('the limits of a server', () => {
     });
 
     it('count those that fail in TLS, which then get no handshake', async () => {
-      const server = serve({ maxFailedLogins: 2 });
+      const server = scene.server({ maxFailedLogins: 2 });
       const { port } = await server.listen({ port: 0, tls: certificate('server') });
       for (let i = 0; i < 2; i++) await offend(port);
-      await scene.until(() => errors.length >= 3, 'the server to be told');
-      expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_TLS', 'ERR_TLS', 'ERR_LOGIN_REJECTED']);
+      await scene.until(() => scene.errors.length >= 3, 'the server to be told');
+      expect(scene.errors.map(({ code }) => code)).to.deep.equal([
+        'ERR_TLS',
+        'ERR_TLS',
+        'ERR_LOGIN_REJECTED',
+      ]);
       expect(await offend(port)).to.equal('');
       const connecting = scene.client().connect({ port, tls: { ca: authority } });
       await scene.refused(connecting, 'ERR_CONNECT');
-      expect(errors).to.have.length(3);
+      expect(scene.errors).to.have.length(3);
     });
 
     it('count those that acceptLogin rejects, and that break the protocol', async () => {
-      const server = serve({ maxFailedLogins: 2, acceptLogin: () => ({ reject: 'no' }) });
+      const server = scene.server({ maxFailedLogins: 2, acceptLogin: () => ({ reject: 'no' }) });
       const { port } = await server.listen({ port: 0 });
       await scene.refused(scene.client().connect({ port }), 'ERR_LOGIN_REJECTED', /no/);
       const raw = await RawClient.connect('raw', scene, { port });
@@ -100,7 +90,7 @@ describe('the limits of a server', () => {
     });
 
     it('let a client that connects again by itself go on trying, until it may', async () => {
-      const server = serve({ maxFailedLogins: 1, failedLoginWindowMs: 1000 });
+      const server = scene.server({ maxFailedLogins: 1, failedLoginWindowMs: 1000 });
       const { port } = await server.listen({ port: 0, keys: { k: KEY.secret } });
       const outcomes: string[] = [];
       const client = scene.client({
@@ -116,7 +106,7 @@ describe('the limits of a server', () => {
     });
 
     it('count none that an honest client runs into', async () => {
-      const server = serve({ maxFailedLogins: 1, maxConnections: 1 });
+      const server = scene.server({ maxFailedLogins: 1, maxConnections: 1 });
       const { port } = await server.listen({ port: 0 });
       await scene.connect(scene.client(), { port });
       const other = scene.client({ name: `${scene.clientName}-2` });
@@ -131,7 +121,7 @@ describe('the limits of a server', () => {
 
     it('count nothing of local sockets', async () => {
       const path = join(scene.folders.directory, 'socket');
-      await serve({ maxFailedLogins: 1 }).listen({ path, keys: { k: KEY.secret } });
+      await scene.server({ maxFailedLogins: 1 }).listen({ path, keys: { k: KEY.secret } });
       const client = scene.client();
       for (let i = 0; i < 3; i++) await scene.refused(client.connect({ path }), 'ERR_AUTHENTICATION');
       await scene.connect(client, { path, key: KEY });
@@ -139,7 +129,7 @@ describe('the limits of a server', () => {
   });
 
   it('on logins per second let the others wait, and lose none', async () => {
-    const server = serve({ maxLoginsPerSecond: 20 });
+    const server = scene.server({ maxLoginsPerSecond: 20 });
     const { port } = await server.listen({ port: 0 });
     const clients = Array.from({ length: 30 }, (_, i) =>
       scene.client({ name: `${scene.clientName}-${i}`, loginTimeoutMs: 30_000 }),
@@ -150,8 +140,8 @@ describe('the limits of a server', () => {
     await scene.until(() => {
       // At once as many as in a second, and then what each part of a second allows.
       const allowed = 20 + (performance.now() - started) / 50;
-      beyond = Math.max(beyond, logins.length - allowed);
-      return logins.length === 30;
+      beyond = Math.max(beyond, scene.logins.length - allowed);
+      return scene.logins.length === 30;
     }, 'all logins');
     expect(beyond).to.be.below(1);
     await scene.settled(connecting, 'all clients');
@@ -159,7 +149,7 @@ describe('the limits of a server', () => {
 
   describe('on pending logins', () => {
     it('drop one from where the most come: who floods does not push out others', async () => {
-      const server = serve({ maxPendingLogins: 4 });
+      const server = scene.server({ maxPendingLogins: 4 });
       const { port } = await server.listen({ port: 0 });
       const slow = await RawClient.connect('slow', scene, { port }, ELSEWHERE);
       const flood: RawClient[] = [];
@@ -173,7 +163,7 @@ describe('the limits of a server', () => {
     });
 
     it('drop one that sends its login byte by byte in time', async () => {
-      const server = serve({ loginTimeoutMs: 100 });
+      const server = scene.server({ loginTimeoutMs: 100 });
       const { port } = await server.listen({ port: 0 });
       const slow = await RawClient.connect('slow', scene, { port });
       const hello = helloFrame('slow', { login: new Uint8Array(4096) });
@@ -185,11 +175,11 @@ describe('the limits of a server', () => {
         return false;
       }, 'the server to drop it');
       expect(sent).to.be.above(1);
-      expectError(errors[0], 'ERR_LOGIN_TIMEOUT', /not complete after 100 ms/);
+      expectError(await scene.firstError(), 'ERR_LOGIN_TIMEOUT', /not complete after 100 ms/);
     });
 
     it('let nobody have sessions made again and again in one login', async () => {
-      const server = serve();
+      const server = scene.server();
       const { port } = await server.listen({ port: 0 });
       const raw = await RawClient.connect('raw', scene, { port });
       const { native } = await import('../../lib/memory/native.js');
@@ -206,7 +196,7 @@ describe('the limits of a server', () => {
       expect(await raw.hello(fields)).to.have.property('sessionId');
       raw.say(cannot);
       await scene.until(() => raw.ended, 'the server to hang up');
-      expectError(errors[0], 'ERR_PROTOCOL', /cannot share it/);
+      expectError(await scene.firstError(), 'ERR_PROTOCOL', /cannot share it/);
       expect(scene.files()).to.deep.equal([]);
     });
   });
@@ -215,7 +205,7 @@ describe('the limits of a server', () => {
     const clientOf = (i: number) => scene.client({ name: `${scene.clientName}-${i}` });
 
     it('are of its address, if nothing better is known of it', async () => {
-      const server = serve({ maxSessionsPerIdentity: 2 });
+      const server = scene.server({ maxSessionsPerIdentity: 2 });
       const { port } = await server.listen({ port: 0 });
       const clients = [0, 1, 2].map(clientOf);
       await scene.connect(clients[0] as never, { port, transport: 'tcp' });
@@ -238,7 +228,7 @@ describe('the limits of a server', () => {
     });
 
     it('are of its key, its certificate, or its user', async () => {
-      const server = serve({ maxSessionsPerIdentity: 1 });
+      const server = scene.server({ maxSessionsPerIdentity: 1 });
       const path = join(scene.folders.directory, 'socket');
       const keyed = await server.listen({ port: 0, keys: { k: KEY.secret, l: KEY.secret } });
       const tls = { ...certificate('server'), ca: authority, requestCert: true };
@@ -268,12 +258,12 @@ describe('the limits of a server', () => {
 
   it('on capacities that clients choose are 16 MiB, or what it says, where it has none of its own', async () => {
     const open = { sendCapacityBytes: {}, receiveCapacityBytes: {} };
-    const server = serve(open);
+    const server = scene.server(open);
     const { port } = await server.listen({ port: 0 });
     const client = scene.client({ sendCapacityBytes: 2 ** 25 });
     await scene.refused(client.connect({ port, transport: 'tcp' }), 'ERR_CAPACITY', /up to 16777216 bytes/);
     expect(scene.files()).to.deep.equal([]);
-    const strict = serve({ ...open, maxCapacityBytes: 4096 });
+    const strict = scene.server({ ...open, maxCapacityBytes: 4096 });
     const { port: other } = await strict.listen({ port: 0 });
     const greedy = scene.client({ receiveCapacityBytes: 8192 });
     await scene.refused(
@@ -285,25 +275,25 @@ describe('the limits of a server', () => {
   });
 
   it('let acceptLogin know the process at the other end of a Unix socket, and of no other', async () => {
-    const server = serve();
+    const server = scene.server();
     const path = join(scene.folders.directory, 'socket');
     await server.listen({ path });
     const { port } = await server.listen({ port: 0 });
     await scene.connect(scene.client({ name: `${scene.clientName}-1` }), { path });
     await scene.connect(scene.client({ name: `${scene.clientName}-2` }), { port });
     const mine = { pid: process.pid, uid: process.geteuid?.(), gid: process.getegid?.() };
-    expect(logins.map((login) => login.process)).to.deep.equal([mine, null]);
+    expect(scene.logins.map((login) => login.process)).to.deep.equal([mine, null]);
     const netPath = join(scene.folders.directory, 'net');
-    await serve({ wire: 'net' }).listen({ path: netPath });
+    await scene.server({ wire: 'net' }).listen({ path: netPath });
     await scene.connect(scene.client({ name: `${scene.clientName}-3` }), { path: netPath });
-    expect(logins[2]?.process).to.equal(null);
+    expect(scene.logins[2]?.process).to.equal(null);
   });
 
   describe('on addresses that others reach', () => {
     const beyond = ['0.0.0.0', '::', '192.0.2.1', 'example.invalid'];
     for (const host of beyond) {
       it(`refuse to listen on ${host} where anybody could log in`, async () => {
-        const server = serve();
+        const server = scene.server();
         const tls = certificate('server');
         for (const options of [
           {},
@@ -323,7 +313,9 @@ describe('the limits of a server', () => {
     ];
     for (const [why, options] of ways) {
       it(`listen on 0.0.0.0 where ${why}`, async () => {
-        const { port } = (await serve().listen({ host: '0.0.0.0', port: 0, ...options })) as { port: number };
+        const { port } = (await scene.server().listen({ host: '0.0.0.0', port: 0, ...options })) as {
+          port: number;
+        };
         expect(port).to.be.above(0);
       });
     }
@@ -331,7 +323,7 @@ describe('the limits of a server', () => {
     for (const host of ['127.0.0.1', '127.0.0.9', '::1', 'localhost']) {
       it(`have nothing against ${host}`, async () => {
         try {
-          await serve().listen({ host, port: 0 });
+          await scene.server().listen({ host, port: 0 });
         } catch (error) {
           // This host may have no IPv6.
           expectError(error, 'ERR_LISTEN');
@@ -342,7 +334,7 @@ describe('the limits of a server', () => {
 
     it('take no other answer than true or false', async () => {
       const options = { host: '0.0.0.0', port: 0, allowUnauthenticated: 'yes' } as unknown as ListenOptions;
-      await scene.refused(serve().listen(options), 'ERR_OPTION', /allowUnauthenticated/);
+      await scene.refused(scene.server().listen(options), 'ERR_OPTION', /allowUnauthenticated/);
     });
   });
 
@@ -360,7 +352,7 @@ describe('the limits of a server', () => {
     ];
     for (const [option, value] of bad) {
       it(`${option}: ${value}`, () => {
-        expect(() => serve({ [option]: value }))
+        expect(() => scene.server({ [option]: value }))
           .to.throw(Error)
           .with.property('code')
           .that.is.oneOf(['ERR_OPTION', 'ERR_CAPACITY']);

@@ -246,7 +246,7 @@ describe('a connection whose session moves to a fresh file', () => {
     it('learns it when it is polled, and neither hears nor says another word', () => {
       const calls: string[] = [];
       const old = alice;
-      old.side.attach(
+      old.side.peer.attach(
         {
           connected: true,
           ended: null,

@@ -2,73 +2,50 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type {
-  ConnectOptions,
-  ListenOptions,
-  Login,
-  Server,
-  ServerOptions,
-  SharedKey,
-  SharedKeys,
-  TcpshmError,
-} from '../../lib/index.js';
+import type { ConnectOptions, ListenOptions, SharedKey, SharedKeys } from '../../lib/index.js';
 import { controlFrame, FrameKind } from '../../lib/session/frame.js';
 import { decodeReject, encodeClaim } from '../../lib/session/loginMessages.js';
 import { authority, certificate } from '../support/certificates.js';
 import { framesOf, helloFrame } from '../support/frames.js';
 import { carryPlainly, Relay } from '../support/relay.js';
+import { LoginScene } from './loginScene.js';
 import { RawClient } from './rawClient.js';
-import { expectError, Scene } from './support.js';
+import { expectError } from './support.js';
 
 const OLD: SharedKey = { id: 'old', secret: randomBytes(32) };
 const NEW: SharedKey = { id: 'new', secret: randomBytes(32) };
 const BOTH = { old: OLD.secret, new: NEW.secret };
 
 describe('a shared key', () => {
-  let scene: Scene;
-  let errors: TcpshmError[];
-  let logins: Login[];
+  let scene: LoginScene;
   beforeEach(() => {
-    scene = new Scene();
-    errors = [];
-    logins = [];
+    scene = new LoginScene();
   });
   afterEach(() => scene.end());
 
-  function serve(options: Partial<ServerOptions> = {}): Server {
-    return scene.server({
-      onError: (error) => errors.push(error),
-      acceptLogin(login) {
-        logins.push(login);
-        return { group: 0 };
-      },
-      ...options,
-    });
-  }
-
-  async function port(keys: SharedKeys | undefined, server = serve()): Promise<number> {
+  async function port(keys: SharedKeys | undefined, server = scene.server()): Promise<number> {
     return (await server.listen(keys === undefined ? { port: 0 } : { port: 0, keys })).port;
   }
 
   for (const wire of ['native', 'net'] as const) {
     for (const transport of ['tcp', 'shm'] as const) {
       it(`lets a client in that has it, over ${transport} (${wire})`, async () => {
-        const server = serve({ wire });
+        const server = scene.server({ wire });
         const connection = await scene.connect(scene.client({ wire }), {
           port: await port(BOTH, server),
           transport,
           key: NEW,
         });
         expect(connection.transport).to.equal(transport);
-        expect(logins[0]).to.include({ keyId: 'new', name: scene.clientName });
+        expect(scene.logins[0]).to.include({ keyId: 'new', name: scene.clientName });
       });
     }
 
     it(`lets a client in over a Unix socket (${wire})`, async () => {
       const path = join(scene.folders.directory, 'socket');
-      await serve({ wire }).listen({ path, keys: BOTH });
+      await scene.server({ wire }).listen({ path, keys: BOTH });
       await scene.connect(scene.client({ wire }), { path, transport: 'tcp', key: OLD });
-      expect(logins[0]?.keyId).to.equal('old');
+      expect(scene.logins[0]?.keyId).to.equal('old');
       await scene.refused(
         scene.client({ name: `${scene.clientName}-2`, wire }).connect({ path, transport: 'tcp' }),
         'ERR_AUTHENTICATION',
@@ -77,16 +54,16 @@ describe('a shared key', () => {
   }
 
   it('goes together with TLS', async () => {
-    const server = serve();
+    const server = scene.server();
     const tls = { ca: authority };
     const listening = await server.listen({ port: 0, keys: BOTH, tls: certificate('server') });
     await scene.connect(scene.client(), { port: listening.port, transport: 'tcp', tls, key: OLD });
-    expect(logins[0]?.keyId).to.equal('old');
-    expect(logins[0]?.tls).to.not.equal(null);
+    expect(scene.logins[0]?.keyId).to.equal('old');
+    expect(scene.logins[0]?.tls).to.not.equal(null);
   });
 
   it('is never sent, nor is anything that a second login could use', async () => {
-    const server = serve();
+    const server = scene.server();
     const target = await port(BOTH, server);
     const sent: Buffer[][] = [];
     const relay = await Relay.listen((near, far) => {
@@ -106,10 +83,13 @@ describe('a shared key', () => {
       // The whole of it again, word by word.
       const { socket, received } = await scene.socket({ port: target });
       socket.write(login);
-      await scene.until(() => errors.length > 0, 'the server to refuse it');
-      expectError(errors[0], 'ERR_AUTHENTICATION', /login from 127\.0\.0\.1:\d+: the client did not prove/);
+      expectError(
+        await scene.firstError(),
+        'ERR_AUTHENTICATION',
+        /login from 127\.0\.0\.1:\d+: the client did not prove/,
+      );
       expect(framesOf(received).map(({ kind }) => kind)).to.not.include(FrameKind.welcome);
-      expect(logins).to.have.length(1);
+      expect(scene.logins).to.have.length(1);
     } finally {
       await relay.close();
     }
@@ -131,8 +111,8 @@ describe('a shared key', () => {
       it(`${what}: both sides are told, and nothing is left`, async () => {
         const address = { port: await port(BOTH), transport: 'tcp', ...(key && { key }) } as ConnectOptions;
         await scene.refused(scene.client().connect(address), 'ERR_AUTHENTICATION', message);
-        expectError(errors[0], 'ERR_AUTHENTICATION', message);
-        expect(logins).to.deep.equal([]);
+        expectError(await scene.firstError(), 'ERR_AUTHENTICATION', message);
+        expect(scene.logins).to.deep.equal([]);
         expect(scene.files()).to.deep.equal([]);
       });
     }
@@ -140,7 +120,7 @@ describe('a shared key', () => {
     it('a server that has no keys: both sides are told', async () => {
       const address = { port: await port(undefined), transport: 'tcp', key: OLD } as const;
       await scene.refused(scene.client().connect(address), 'ERR_AUTHENTICATION', /this address has none/);
-      expectError(errors[0], 'ERR_AUTHENTICATION', /this address has none/);
+      expectError(await scene.firstError(), 'ERR_AUTHENTICATION', /this address has none/);
     });
 
     it('a server that lets the client in without a question', async () => {
@@ -202,7 +182,7 @@ describe('a shared key', () => {
     });
 
     it('somebody in the middle who speaks TLS with both, though the client does not look at certificates', async () => {
-      const server = serve();
+      const server = scene.server();
       const listening = await server.listen({ port: 0, keys: BOTH, tls: certificate('server') });
       const { createServer, connect } = await import('node:tls');
       const middle = createServer(certificate('intruder'), (near) => {
@@ -245,7 +225,7 @@ describe('a shared key', () => {
           'ERR_PROTOCOL',
         ]);
       }
-      expect(errors).to.have.length(talks.length);
+      expect(scene.errors).to.have.length(talks.length);
       await scene.connect(scene.client(), { port: target, transport: 'tcp', key: OLD });
     });
   });
@@ -256,7 +236,7 @@ describe('a shared key', () => {
       for (const [i, key] of [OLD, NEW].entries()) {
         await scene.connect(scene.client({ name: `${scene.clientName}-${i}` }), { port: target, key });
       }
-      expect(logins.map(({ keyId }) => keyId)).to.deep.equal(['old', 'new']);
+      expect(scene.logins.map(({ keyId }) => keyId)).to.deep.equal(['old', 'new']);
     });
 
     it('by a function, at the next login; those that are connected stay so', async () => {
@@ -292,7 +272,11 @@ describe('a shared key', () => {
     ];
     for (const [what, keys] of bad) {
       it(`of a server cannot be ${what}`, async () => {
-        await scene.refused(serve().listen({ port: 0, keys: keys as SharedKeys }), 'ERR_OPTION', /key/);
+        await scene.refused(
+          scene.server().listen({ port: 0, keys: keys as SharedKeys }),
+          'ERR_OPTION',
+          /key/,
+        );
       });
     }
 
@@ -308,7 +292,9 @@ describe('a shared key', () => {
     }
 
     it('does not go with threads of one process', async () => {
-      const listening = serve().listen({ transport: 'inproc', keys: BOTH } as unknown as ListenOptions);
+      const listening = scene
+        .server()
+        .listen({ transport: 'inproc', keys: BOTH } as unknown as ListenOptions);
       await scene.refused(listening, 'ERR_OPTION', /threads/);
       const address = { transport: 'inproc', server: scene.serverName, key: OLD } as const;
       await scene.refused(scene.client().connect(address), 'ERR_OPTION', /threads/);
@@ -316,7 +302,10 @@ describe('a shared key', () => {
 
     it('shows no secret in an error', async () => {
       const secret = Buffer.from('fifteen letters');
-      const error = await scene.refused(serve().listen({ port: 0, keys: { a: secret } }), 'ERR_OPTION');
+      const error = await scene.refused(
+        scene.server().listen({ port: 0, keys: { a: secret } }),
+        'ERR_OPTION',
+      );
       expect(JSON.stringify([error.message, error])).to.not.include('fifteen letters');
     });
   });

@@ -2,39 +2,24 @@ import { once } from 'node:events';
 import { connect as connectPlain } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { expect } from 'chai';
-import type {
-  ConnectOptions,
-  Login,
-  Server,
-  ServerOptions,
-  TcpshmError,
-  TlsListenOptions,
-} from '../../lib/index.js';
+import type { ConnectOptions, Login, Server, ServerOptions, TlsListenOptions } from '../../lib/index.js';
 import { authority, certificate, type Holder, stranger } from '../support/certificates.js';
 import { carryPlainly, Relay } from '../support/relay.js';
+import { LoginScene } from './loginScene.js';
 import { RawClient } from './rawClient.js';
-import { expectError, Scene } from './support.js';
+import { expectError } from './support.js';
 
 type TlsTarget = Extract<ConnectOptions, { port: number }>;
 
 describe('tls', () => {
-  let scene: Scene;
-  let errors: TcpshmError[];
-  let logins: Login[];
+  let scene: LoginScene;
   beforeEach(() => {
-    scene = new Scene();
-    errors = [];
-    logins = [];
+    scene = new LoginScene();
   });
   afterEach(() => scene.end());
 
   function serve(options: Partial<ServerOptions> = {}): Server {
     return scene.server({
-      onError: (error) => errors.push(error),
-      acceptLogin(login) {
-        logins.push(login);
-        return { group: 0 };
-      },
       onMessage(connection, message) {
         const text = message.text();
         connection.pop();
@@ -78,8 +63,12 @@ describe('tls', () => {
       const { client, ask } = talker({ wire });
       await scene.connect(client, await listen(server));
       await ask('hello');
-      expect(logins[0]?.tls).to.include({ authorized: false, authorizationError: null, certificate: null });
-      expect(logins[0]?.tls?.protocol).to.match(/^TLSv1\.[23]$/);
+      expect(scene.logins[0]?.tls).to.include({
+        authorized: false,
+        authorizationError: null,
+        certificate: null,
+      });
+      expect(scene.logins[0]?.tls?.protocol).to.match(/^TLSv1\.[23]$/);
     });
   }
 
@@ -181,7 +170,7 @@ describe('tls', () => {
       const { client, ask } = talker();
       const connection = await scene.connect(client, { ...target, transport });
       expect(connection.transport).to.equal('shm');
-      expect(logins[0]?.tls).to.not.equal(null);
+      expect(scene.logins[0]?.tls).to.not.equal(null);
       await ask('hello');
     });
   }
@@ -195,7 +184,7 @@ describe('tls', () => {
       const { client, ask } = talker();
       await scene.connect(client, { ...target, tls: { ca: authority, ...certificate('client') } });
       await ask('hello');
-      const { tls } = logins[0] as Login;
+      const { tls } = scene.logins[0] as Login;
       expect(tls).to.include({ authorized: true, authorizationError: null });
       expect(tls?.certificate?.subject).to.deep.equal({ CN: 'client' });
       expect(tls?.certificate?.issuer).to.deep.equal({ CN: 'tcpshm spec authority' });
@@ -208,9 +197,8 @@ describe('tls', () => {
       const target = await listen(server, 'server', mutual);
       const { client } = talker();
       await scene.refused(client.connect(target), 'ERR_TLS', /must show a certificate/);
-      await scene.until(() => errors.length > 0, 'the server to be told');
-      expectError(errors[0], 'ERR_TLS', /127\.0\.0\.1:\d+.*must show a certificate/);
-      expect(logins).to.deep.equal([]);
+      expectError(await scene.firstError(), 'ERR_TLS', /127\.0\.0\.1:\d+.*must show a certificate/);
+      expect(scene.logins).to.deep.equal([]);
       expect(scene.files()).to.deep.equal([]);
     });
 
@@ -224,9 +212,8 @@ describe('tls', () => {
         'ERR_TLS',
         /not accepted: [A-Z_]*(VERIFY|ISSUER)/,
       );
-      await scene.until(() => errors.length > 0, 'the server to be told');
-      expectError(errors[0], 'ERR_TLS', /not accepted/);
-      expect(logins).to.deep.equal([]);
+      expectError(await scene.firstError(), 'ERR_TLS', /not accepted/);
+      expect(scene.logins).to.deep.equal([]);
     });
 
     it('lets nobody in with one that has expired', async () => {
@@ -235,13 +222,13 @@ describe('tls', () => {
       const { client } = talker();
       const tls = { ca: authority, ...certificate('expired') };
       await scene.refused(client.connect({ ...target, tls }), 'ERR_TLS', /CERT_HAS_EXPIRED/);
-      expect(logins).to.deep.equal([]);
+      expect(scene.logins).to.deep.equal([]);
     });
 
     it('leaves it to acceptLogin where rejectUnauthorized is false', async () => {
       const server = serve({
         acceptLogin(login) {
-          logins.push(login);
+          scene.logins.push(login);
           return login.tls?.authorized
             ? { group: 0 }
             : { reject: `you are ${login.tls?.authorizationError}` };
@@ -255,8 +242,8 @@ describe('tls', () => {
         'ERR_LOGIN_REJECTED',
         /you are [A-Z_]*(VERIFY|ISSUER)/,
       );
-      expect(logins[0]?.tls).to.include({ authorized: false });
-      expect(logins[0]?.tls?.certificate?.subject).to.deep.equal({ CN: 'client' });
+      expect(scene.logins[0]?.tls).to.include({ authorized: false });
+      expect(scene.logins[0]?.tls?.certificate?.subject).to.deep.equal({ CN: 'client' });
     });
   });
 
@@ -287,7 +274,7 @@ describe('tls', () => {
         const target = await listen(server, who);
         const { client } = talker();
         await scene.refused(client.connect({ ...target, tls }), 'ERR_TLS', message);
-        expect(logins).to.deep.equal([]);
+        expect(scene.logins).to.deep.equal([]);
         // The server goes on, and so does the client: with another one.
         const good = await listen(server);
         await scene.connect(client, good);
@@ -309,8 +296,7 @@ describe('tls', () => {
         const { client } = talker({ wire });
         const connecting = client.connect({ port, transport: 'tcp' });
         await scene.refused(connecting, 'ERR_TLS', /TLS was expected, the client sent plain text/);
-        await scene.until(() => errors.length > 0, 'the server to be told');
-        expectError(errors[0], 'ERR_TLS', /client at 127\.0\.0\.1:\d+: it does not speak TLS/);
+        expectError(await scene.firstError(), 'ERR_TLS', /client at 127\.0\.0\.1:\d+: it does not speak TLS/);
       });
 
       it(`a client with is told of a server without (${wire})`, async () => {
@@ -322,8 +308,7 @@ describe('tls', () => {
           'ERR_TLS',
           /TLS was expected of 127\.0\.0\.1:\d+, which does not speak it/,
         );
-        await scene.until(() => errors.length > 0, 'the server to be told');
-        expectError(errors[0], 'ERR_TLS', /the peer speaks TLS/);
+        expectError(await scene.firstError(), 'ERR_TLS', /the peer speaks TLS/);
       });
     }
 
@@ -358,8 +343,8 @@ describe('tls', () => {
         if (bytes.length === 1 && bytes[0] === 0x16) raw.reset();
         await scene.until(() => raw.ended, 'the server to hang up');
       }
-      await scene.until(() => errors.length >= 4, 'the server to be told');
-      for (const error of errors) expectError(error, 'ERR_TLS');
+      await scene.until(() => scene.errors.length >= 4, 'the server to be told');
+      for (const error of scene.errors) expectError(error, 'ERR_TLS');
       const { client, ask } = talker();
       await scene.connect(client, target);
       await ask('still there');
@@ -378,8 +363,7 @@ describe('tls', () => {
       socket.resume();
       socket.write('x'.repeat(100));
       await scene.until(() => ended, 'the server to hang up');
-      await scene.until(() => errors.length > 0, 'the server to be told');
-      expectError(errors[0], 'ERR_PROTOCOL', /other bytes/);
+      expectError(await scene.firstError(), 'ERR_PROTOCOL', /other bytes/);
       const { client, ask } = talker();
       await scene.connect(client, target);
       await ask('still there');
@@ -390,8 +374,7 @@ describe('tls', () => {
       const target = await listen(server);
       const silent = await RawClient.connect('silent', scene, target);
       await scene.until(() => silent.ended, 'the server to drop it');
-      await scene.until(() => errors.length > 0, 'the server to be told');
-      expectError(errors[0], 'ERR_TLS', /not complete after 50 ms/);
+      expectError(await scene.firstError(), 'ERR_TLS', /not complete after 50 ms/);
     });
 
     it('who sends its handshake byte by byte: it is dropped in time', async () => {
@@ -417,8 +400,7 @@ describe('tls', () => {
         return false;
       }, 'the server to drop it');
       expect(sent).to.be.above(1);
-      await scene.until(() => errors.length > 0, 'the server to be told');
-      expectError(errors[0], 'ERR_TLS', /not complete after 100 ms/);
+      expectError(await scene.firstError(), 'ERR_TLS', /not complete after 100 ms/);
     });
 
     it('who begins more handshakes than may be pending: the oldest go', async () => {
@@ -446,7 +428,7 @@ describe('tls', () => {
       const { client, ask } = talker();
       await scene.connect(client, target);
       await ask('hello');
-      expect(errors).to.deep.equal([]);
+      expect(scene.errors).to.deep.equal([]);
     });
   });
 

@@ -119,7 +119,7 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
   {
     what: 'a session that is deleted while the server may take it for begun',
     file: 'login/clientLogin.js',
-    from: 'connection.side.keep();',
+    from: 'connection.side.peer.keep();',
     to: '',
   },
   {

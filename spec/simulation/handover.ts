@@ -29,9 +29,9 @@ export function handOver(
   );
   if (link.kind === 'wire') {
     const wire = wires.find(({ number }) => number === link.descriptor)?.adopted() ?? null;
-    next.side.resume(wire as SimulatedWire, link, TIMING, loginData);
+    next.side.peer.resume(wire as SimulatedWire, link, TIMING, loginData);
     return wire;
   }
-  if (link.kind === 'ended') next.side.attach(new lib.EndedLink(link), loginData);
+  if (link.kind === 'ended') next.side.peer.attach(new lib.EndedLink(link), loginData);
   return null;
 }

@@ -1,5 +1,5 @@
 import type { Tally } from '../connection/tally.js';
-import type { GroupThreadStats } from '../group/stats.js';
+import type { GroupThreadStats } from '../group/threadStats.js';
 
 /** A server in numbers, at the moment of the call, since it was made: a plain object that stays as it is. */
 export interface ServerStats {
