@@ -6,6 +6,9 @@ import type { RingMemory } from './memory.js';
 /** An offset at which no view has anything, so that what reads there throws a RangeError: no ring is as large. */
 const NOWHERE = MAX_CAPACITY + 2 ** 20;
 
+/** So few bytes are copied one by one: `Buffer.copy` makes a view of them first, which takes as long as these. */
+const SHORT_BYTES = 64;
+
 /**
  * A message in place: a flyweight over the bytes of a ring, which its connection moves from record to record.
  *
@@ -161,12 +164,20 @@ export class Message {
 
   /** Writes the bytes of `source` from `start` to `end` into the payload, from `at` on: `set` without a view of them. */
   setSlice(source: Buffer, start: number, end: number, at = 0): void {
-    source.copy(this._memory.bytes, this._offset + within(at, end - start, this._size), start, end);
+    const target = this._memory.bytes;
+    const offset = this._offset + within(at, end - start, this._size) - start;
+    if (end - start > SHORT_BYTES) source.copy(target, offset + start, start, end);
+    else for (let i = start; i < end; i++) target[offset + i] = source[i] as number;
   }
 
   /** Copies the whole payload to the start of `target`, which has room for it, and returns its size. */
   copyTo(target: Uint8Array): number {
-    return this._memory.bytes.copy(target, 0, this._offset, this._offset + this._size);
+    const { bytes } = this._memory;
+    const offset = this._offset;
+    const size = this._size;
+    if (size > SHORT_BYTES) return bytes.copy(target, 0, offset, offset + size);
+    for (let i = 0; i < size; i++) target[i] = bytes[offset + i] as number;
+    return size;
   }
 
   /** Copies the payload and type of another message, of the same size at the most, to the start of this one. */
