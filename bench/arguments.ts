@@ -9,6 +9,7 @@ export const BENCHMARKS = [
   'peers',
   'latency',
   'memory',
+  'messaging',
   'waiting',
   'scale',
   'durability',
@@ -27,6 +28,7 @@ benchmarks (all of them, in turn, where none is named)
   peers        what else carries messages between threads and processes, beside ours
   latency      round trips of messages that leave at a fixed rate
   memory       what many messages leave behind, and what a client takes
+  messaging    requests and their answers, one at a time, many at once, and beside a large stream; and over peers
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
   scale        round trips of one connection alone and beside many idle ones; two threads of groups and one
   durability   what it costs to have messages on a disk: throughput, and single flushes next to fdatasync

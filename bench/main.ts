@@ -17,6 +17,7 @@ import { describeEnvironment } from './environment.js';
 import { runLatency } from './latency/run.js';
 import { compileLimits } from './limitPrograms.js';
 import { runMemory } from './memory/run.js';
+import { runMessaging } from './messaging/run.js';
 import { readAssets } from './page/assets.js';
 import { formatPage } from './page/page.js';
 import { runPeers } from './peers/run.js';
@@ -41,6 +42,7 @@ const PINNED: Record<
   peers: runPeers,
   latency: runLatency,
   memory: runMemory,
+  messaging: runMessaging,
   waiting: runWaiting,
   scale: runScale,
 };
