@@ -48,13 +48,17 @@ export function checkBytes(n: number, bytes: unknown): void {
 /** What a stream is given in. */
 export const PART_BYTES = 2 ** 18;
 
-/** A part of a stream that begins at this byte of it: every 512 bytes have their place in it. */
-export function partOf(at: number, bytes: number): Uint8Array {
-  const words = new Float64Array(bytes >> 3);
-  for (let i = 0; i < words.length; i += MARKED_WORDS) words[i] = at + 8 * i;
-  return new Uint8Array(words.buffer);
-}
 const MARKED_WORDS = 64;
+const words = new Float64Array(PART_BYTES >> 3);
+
+/**
+ * A part of a stream that begins at this byte of it: every 512 bytes have their place in it. To be sent before the next one
+ * is made, which is in the same memory.
+ */
+export function partOf(at: number, bytes: number): Uint8Array {
+  for (let i = 0; i < words.length; i += MARKED_WORDS) words[i] = at + 8 * i;
+  return new Uint8Array(words.buffer, 0, bytes);
+}
 
 /** How many bytes of a stream have come: throws where one is not at its place. */
 export class StreamCheck {
