@@ -12,14 +12,6 @@ export interface Canceller {
   cancel(request: OwnRequest, reason: unknown): void;
 }
 
-/** What settles the promise that was made last: one function for all, where each promise would have one of its own. */
-let resolving: (value: never) => void;
-let rejecting: (reason: unknown) => void;
-const capture = (resolve: (value: never) => void, reject: (reason: unknown) => void): void => {
-  resolving = resolve;
-  rejecting = reject;
-};
-
 /** A request of this side, or a notification: from its start until it is settled. */
 export class OwnRequest extends Exchange implements Call, Timed {
   readonly name: MethodName;
@@ -40,8 +32,8 @@ export class OwnRequest extends Exchange implements Call, Timed {
   later: Timed | null = null;
   readonly response: Promise<never>;
   readonly #canceller: Canceller;
-  readonly #resolve: (value: never) => void;
-  readonly #reject: (reason: unknown) => void;
+  #resolve!: (value: never) => void;
+  #reject!: (reason: unknown) => void;
   /** What listens to its signal, if it has one. */
   #onAbort: (() => void) | null = null;
 
@@ -62,9 +54,10 @@ export class OwnRequest extends Exchange implements Call, Timed {
     this.value = value;
     this.options = options;
     this.notice = notice;
-    this.response = new Promise<never>(capture);
-    this.#resolve = resolving;
-    this.#reject = rejecting;
+    this.response = new Promise<never>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     const { signal } = options;
     if (signal === undefined) return;
     this.#onAbort = () => canceller.cancel(this, signal.reason);
