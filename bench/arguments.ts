@@ -9,6 +9,7 @@ export const BENCHMARKS = [
   'peers',
   'latency',
   'memory',
+  'messaging',
   'waiting',
   'everyday',
   'scale',
@@ -28,6 +29,7 @@ benchmarks (all of them, in turn, where none is named)
   peers        what else carries messages between threads and processes, beside ours
   latency      round trips of messages that leave at a fixed rate
   memory       what many messages leave behind, and what a client takes
+  messaging    requests and their answers, one at a time, many at once, and beside a large stream; and over peers
   waiting      round trips of sides that sleep meanwhile or leave room for other work, and what idle connections cost
   everyday     objects, structs, ports, pools and loops of values, each beside what Node.js has
   scale        round trips of one connection alone and beside many idle ones; two threads of groups and one

@@ -18,6 +18,7 @@ import { runEveryday } from './everyday/run.js';
 import { runLatency } from './latency/run.js';
 import { compileLimits } from './limitPrograms.js';
 import { runMemory } from './memory/run.js';
+import { runMessaging } from './messaging/run.js';
 import { readAssets } from './page/assets.js';
 import { formatPage } from './page/page.js';
 import { runPeers } from './peers/run.js';
@@ -42,6 +43,7 @@ const PINNED: Record<
   peers: runPeers,
   latency: runLatency,
   memory: runMemory,
+  messaging: runMessaging,
   waiting: runWaiting,
   everyday: runEveryday,
   scale: runScale,

@@ -94,6 +94,17 @@ const TABLES: Record<Benchmark, (results: readonly Result[]) => Table[]> = {
   peers: flowTables,
   latency: (results) => [{ head: PACED_HEAD, rows: results.map(pacedRow) }],
   memory: (results) => [{ head: MEMORY_HEAD, rows: results.map(idleRow) }],
+  messaging: (results) => {
+    const trips = results.filter(({ unit }) => unit === 'ns');
+    return [
+      ...roundTripTables(
+        PEER_HEAD,
+        trips.map((result) => comparedRow(result, result.peerRatio)),
+        trips,
+      ),
+      { head: FLOW_HEAD, rows: results.filter(isFlow).map(flowRow) },
+    ];
+  },
   waiting: (results) => {
     const trips = results.filter(({ unit }) => unit === 'ns');
     const idle = results.filter(({ unit }) => unit !== 'ns');
@@ -244,7 +255,7 @@ function flowRow(result: Result): string[] {
   return [
     nameOf(result),
     ...[p50, mean, slowest, fastest].map((value) => formatRate(value as number, unit)),
-    formatRate(rate?.bytesPerSecond ?? 0, 'B/s'),
+    rate?.bytesPerSecond === 0 ? '' : formatRate(rate?.bytesPerSecond ?? 0, 'B/s'),
     multiple(ratio?.p50),
     n.toLocaleString('en'),
   ];

@@ -1,5 +1,5 @@
 /** The one adapter through which every peer is measured: what carries messages of bytes to a far side and back. */
-
+import { answerMessage } from '../messaging/asked.js';
 import type { Limit } from '../subject.js';
 import { ANSWER_BYTES, PAYLOAD_BYTES, Tally } from '../tally.js';
 
@@ -12,8 +12,11 @@ export interface Peer {
   connect(cpu: number, duty: Duty): Promise<Link>;
 }
 
-/** What the far side does with messages: sends them back, or verifies them and answers the one that ends them. */
-export type Duty = 'echo' | 'sink';
+/**
+ * What the far side does with messages: sends them back; verifies them and answers the one that ends them; or takes them
+ * for questions (messaging/asked.ts) and answers each.
+ */
+export type Duty = 'echo' | 'sink' | 'answer';
 
 /** The near side. */
 export interface Link {
@@ -33,6 +36,7 @@ const END = -1;
 /** For the far side: what it does with each message. */
 export function farDuty(duty: Duty, reply: (message: Uint8Array) => void): (message: Uint8Array) => void {
   if (duty === 'echo') return reply;
+  if (duty === 'answer') return (message) => reply(answerMessage(message));
   const seen = new Tally();
   return (message) => {
     const view = viewOf(message);

@@ -75,7 +75,12 @@ export class Assembler {
   /** A copy of a fragment, as it was before it was compressed. */
   #bytesOf({ flags, headerBytes, word }: PacketHeader, message: Message): Uint8Array {
     const bytes = message.bytes().subarray(headerBytes);
-    if ((flags & Flag.deflated) === 0) return Uint8Array.prototype.slice.call(bytes);
+    if ((flags & Flag.deflated) === 0) {
+      // A slice would be cleared before it is filled, which takes as long as all else.
+      const copy = Buffer.allocUnsafeSlow(bytes.length);
+      copy.set(bytes);
+      return copy;
+    }
     const { compression } = this.#reading;
     if (compression === null)
       throw refusal('ERR_PROTOCOL', 'a fragment is compressed, and nothing was agreed on');

@@ -1,3 +1,4 @@
+import { OpenIds } from './openIds.js';
 import { LEAST_REQUESTS } from './packet.js';
 
 /** Just made; waits for its turn; may go out; has gone out in part or whole; has its end. */
@@ -38,7 +39,7 @@ export interface Lost<E> {
 export class Exchanges<E extends Exchange> {
   /** Most that are out at once. */
   limit = LEAST_REQUESTS;
-  readonly #open = new Map<number, E>();
+  readonly #open = new OpenIds<E>();
   /** Of each priority, in order. Those that were settled meanwhile are passed over. */
   readonly #waiting: readonly Fifo<E>[] = [new Fifo<E>(), new Fifo<E>(), new Fifo<E>()];
   readonly #ordered = new Fifo<E>();
@@ -100,20 +101,20 @@ export class Exchanges<E extends Exchange> {
   /** One that was admitted or released goes out in the message of this number, and gets an id. */
   leaves(exchange: E, message: number): number {
     do this.#lastId = (this.#lastId + 1) >>> 0;
-    while (this.#lastId === 0 || this.#open.has(this.#lastId));
+    while (this.#lastId === 0 || this.#open.find(this.#lastId) !== undefined);
     if (exchange.stage === 'released') this.#released.delete(exchange);
     else if (exchange.synchronous) this.#synchronous = exchange;
     exchange.id = this.#lastId;
     exchange.stage = 'open';
     exchange.left = true;
     exchange.firstMessage = message;
-    this.#open.set(exchange.id, exchange);
+    this.#open.add(exchange.id, exchange);
     return exchange.id;
   }
 
   /** The one with this id that is open. */
   find(id: number): E | undefined {
-    return this.#open.get(id);
+    return this.#open.find(id);
   }
 
   /** Whether one with this id was open once. */
@@ -126,7 +127,7 @@ export class Exchanges<E extends Exchange> {
     if (exchange.stage === 'settled') return false;
     if (exchange.stage === 'waiting') this.#waits--;
     else if (exchange.stage === 'released') this.#released.delete(exchange);
-    else if (exchange.stage === 'open') this.#open.delete(exchange.id);
+    else if (exchange.stage === 'open') this.#open.remove(exchange.id);
     exchange.stage = 'settled';
     if (this.#synchronous === exchange) this.#synchronous = null;
     return true;
@@ -136,13 +137,13 @@ export class Exchanges<E extends Exchange> {
   peerBegan(popped: number): Lost<E> {
     const unanswered: E[] = [];
     const again: E[] = [];
-    for (const exchange of [...this.#open.values()]) {
+    for (const exchange of this.#open.values(this.#lastId)) {
       if (exchange.firstMessage >= popped) continue;
       if (!exchange.idempotent) {
         unanswered.push(exchange);
         continue;
       }
-      this.#open.delete(exchange.id);
+      this.#open.remove(exchange.id);
       exchange.stage = 'waiting';
       this.#waits++;
       this.#again.push(exchange);
@@ -154,7 +155,11 @@ export class Exchanges<E extends Exchange> {
   /** All that have no end yet. */
   all(): E[] {
     const waiting = [this.#again, this.#ordered, ...this.#waiting].flatMap((fifo) => fifo.items());
-    return [...this.#open.values(), ...this.#released, ...waiting.filter(({ stage }) => stage === 'waiting')];
+    return [
+      ...this.#open.values(this.#lastId),
+      ...this.#released,
+      ...waiting.filter(({ stage }) => stage === 'waiting'),
+    ];
   }
 
   get #free(): boolean {
@@ -168,7 +173,7 @@ export type Arrival = 'new' | 'duplicate' | 'too many';
 /** The requests of the peer that are under way here. Pure. */
 export class Arrivals<S> {
   readonly #limit: number;
-  readonly #open = new Map<number, S>();
+  readonly #open = new OpenIds<S>();
   #lastId = 0;
 
   constructor(limit: number) {
@@ -187,11 +192,11 @@ export class Arrivals<S> {
   }
 
   add(id: number, served: S): void {
-    this.#open.set(id, served);
+    this.#open.add(id, served);
   }
 
   find(id: number): S | undefined {
-    return this.#open.get(id);
+    return this.#open.find(id);
   }
 
   knew(id: number): boolean {
@@ -200,18 +205,19 @@ export class Arrivals<S> {
 
   /** False if it has ended before. */
   end(id: number): boolean {
-    return this.#open.delete(id);
+    return this.#open.remove(id);
   }
 
   /** The peer has begun anew: gives those of the incarnation that is gone. */
   peerBegan(): S[] {
+    const gone = this.all();
     this.#lastId = 0;
-    return this.all();
+    return gone;
   }
 
   /** Ends all, and gives them. */
   all(): S[] {
-    const gone = [...this.#open.values()];
+    const gone = this.#open.values(this.#lastId);
     this.#open.clear();
     return gone;
   }

@@ -81,7 +81,13 @@ export class Messenger implements Caller {
       scratch,
     };
     this.#deadlines = new Deadlines(performance.now());
-    const pump = (): void => this.#attempt(() => this.#sender.pump(this.#requester.refill));
+    const pump = (): void => {
+      try {
+        this.#sender.pump(this.#requester.refill);
+      } catch (error) {
+        this.#excuse(error);
+      }
+    };
     this.#sender = new Sender(connection, settings, scratch, (exchange, message) =>
       this.#requester.exchanges.leaves(exchange as OwnRequest, message),
     );
@@ -237,7 +243,11 @@ export class Messenger implements Caller {
       return request;
     }
     if (options.timeoutMs !== undefined) this.#limit(request, options.timeoutMs);
-    this.#attempt(() => this.#requester.begin(request));
+    try {
+      this.#requester.begin(request);
+    } catch (error) {
+      this.#excuse(error);
+    }
     return request;
   }
 
@@ -251,14 +261,10 @@ export class Messenger implements Caller {
     return name;
   }
 
-  /** Does what writes into the ring. What the peer has done to that is for a poll to tell. */
-  #attempt(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      const { side, state } = this.connection;
-      if (state !== 'closed' && !side.ends.isTold(error)) throw error;
-    }
+  /** For what writing into the ring has thrown: what the peer has done to that is for a poll to tell. */
+  #excuse(error: unknown): void {
+    const { side, state } = this.connection;
+    if (state !== 'closed' && !side.ends.isTold(error)) throw error;
   }
 
   #visit(limit: number): boolean {
@@ -298,7 +304,7 @@ export class Messenger implements Caller {
     } finally {
       this.#pop();
     }
-    if (wrong === null || this.connection.state === 'closed') return;
+    if (wrong === null || this.connection.side.ends.closed) return;
     this.connection.side.violate(new TcpshmError('ERR_PROTOCOL', `a packet that cannot be: ${wrong}`));
   }
 
@@ -327,7 +333,8 @@ export class Messenger implements Caller {
   }
 
   readonly #pop = (): void => {
-    if (this.connection.state !== 'closed' && this.connection.side.ends.consumer.held) this.connection.pop();
+    const { ends } = this.connection.side;
+    if (!ends.closed && ends.consumer.held) this.connection.pop();
   };
 
   #greet(hello: Hello | string): string | null {

@@ -5,6 +5,7 @@
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import type { Method } from './call.js';
+import { ReadNames } from './readNames.js';
 
 export const PacketKind = { hello: 1, open: 2, data: 3, fail: 4, cancel: 5, credit: 6 } as const;
 
@@ -56,7 +57,8 @@ export class MethodName {
   /** Of the header with it, whose fragment is not compressed. */
   readonly headerBytes: number;
   readonly #text: string;
-  readonly #bytes: Uint8Array;
+  /** The bytes of the name, filled up with zeroes: stored by words, as `set` costs more than a short name is worth. */
+  readonly #words: Int32Array;
   readonly #length: number;
 
   /** Throws ERR_OPTION. */
@@ -76,9 +78,10 @@ export class MethodName {
     this.number = number;
     this.#text = String(method);
     this.#length = bytes.length;
-    this.#bytes = new Uint8Array(aligned(bytes.length));
-    this.#bytes.set(bytes);
-    this.headerBytes = HEADER_BYTES + this.#bytes.length;
+    const padded = Buffer.alloc(aligned(bytes.length));
+    padded.set(bytes);
+    this.#words = Int32Array.from({ length: padded.length >> 2 }, (_, i) => padded.readInt32LE(4 * i));
+    this.headerBytes = HEADER_BYTES + padded.length;
   }
 
   toString(): string {
@@ -90,7 +93,10 @@ export class MethodName {
     const { view, offset } = message;
     view.setUint32(offset, id, true);
     view.setUint32(offset + 4, (this.number | (this.#length << 16) | (level << 24)) >>> 0, true);
-    if (this.#length !== 0) message.set(this.#bytes, HEADER_BYTES);
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++) {
+      view.setInt32(offset + HEADER_BYTES + 4 * i, words[i] as number, true);
+    }
     if (inflatedBytes !== 0) {
       view.setUint32(offset + this.headerBytes, inflatedBytes, true);
       view.setUint32(offset + this.headerBytes + 4, 0, true);
@@ -121,6 +127,7 @@ export class PacketHeader {
   /** Of an `open`: its priority, 0 to 2. */
   level = 1;
   headerBytes = 0;
+  readonly #names = new ReadNames();
 
   /** What is wrong with it, or null. */
   read(message: Message): string | null {
@@ -142,7 +149,7 @@ export class PacketHeader {
     this.level = Math.min(this.word >>> 24, 2);
     const inflated = (this.flags & Flag.deflated) === 0 ? 0 : INFLATED_BYTES;
     if (message.size < this.headerBytes + inflated) return `a method of ${length} bytes beyond its end`;
-    this.method = length === 0 ? this.word & 0xffff : message.text(HEADER_BYTES, length);
+    this.method = length === 0 ? this.word & 0xffff : this.#names.read(message, HEADER_BYTES, length);
     if (inflated !== 0) this.word = message.getUint32(this.headerBytes);
     this.headerBytes += inflated;
     return null;

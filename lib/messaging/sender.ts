@@ -22,6 +22,12 @@ import {
 } from './packet.js';
 import type { MessengerSettings } from './settings.js';
 
+/**
+ * Through shared memory so much of what is large is on its way at once: what is small goes behind that, and the peer takes
+ * some µs for each fragment. (Over a socket it depends on how far the peer is.)
+ */
+const AHEAD_BYTES = 49_152;
+
 /** A value that codecs need not carry: it goes as no bytes that are not of the codec. */
 const NOTHING = new Uint8Array(0);
 
@@ -65,8 +71,8 @@ export class Sender implements MessageSink {
   readonly #scratch: Scratch;
   readonly #payoff = new Payoff();
   readonly #controls: Control[] = [];
-  /** Room that fragments of what is large leave to what is small. */
-  readonly #reserveBytes: number;
+  /** Room that there has to be for a further fragment of what is large, so that what is small has some too, and is soon taken. */
+  readonly #leastRoom: number;
   /** Of the value that is encoded now: its header, whether it may go at once, and whether it does. */
   #headerBytes = 0;
   #mayBeDirect = false;
@@ -78,7 +84,10 @@ export class Sender implements MessageSink {
     this.#settings = settings;
     this.#scratch = scratch;
     this.#leaves = leaves;
-    this.#reserveBytes = connection.maxMessageBytes;
+    const { maxMessageBytes, transport } = connection;
+    const reserved = 2 * (settings.fragmentBytes + 2 * HEADER_BYTES) + maxMessageBytes;
+    const ahead = transport === 'tcp' ? Number.POSITIVE_INFINITY : AHEAD_BYTES;
+    this.#leastRoom = Math.max(reserved, 4 * maxMessageBytes - ahead);
     this.outgoing = new Outgoing(settings.maxInterleaved);
   }
 
@@ -261,8 +270,7 @@ export class Sender implements MessageSink {
     const flow = outgoing.next(true) as SentFlow | null;
     if (flow === null || !flow.begun || outgoing.owed(flow)) return flow;
     const { producer } = this.#connection.side.ends;
-    const needed = 2 * (this.#settings.fragmentBytes + 2 * HEADER_BYTES) + this.#reserveBytes;
-    return producer.fits(needed) ? flow : (outgoing.next(false) as SentFlow | null);
+    return producer.fits(this.#leastRoom) ? flow : (outgoing.next(false) as SentFlow | null);
   }
 
   /** False when there is no room. */

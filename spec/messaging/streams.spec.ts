@@ -182,6 +182,30 @@ describe('small messages', () => {
     await scene.end();
   });
 
+  for (const way of ['shm', 'inproc'] as const) {
+    it(`have little of large ones before them in a large queue, over ${way}`, async () => {
+      const it_ = await talk(way, { capacityBytes: 2 ** 20 });
+      try {
+        it_.far.handle('take', async (_, { body }) => (await digest(body as AsyncIterable<unknown>)).bytes);
+        const taken = it_.near.request('take', null, { body: pieces(1, 2 ** 21) });
+        let most = 0;
+        let over = false;
+        taken.then(() => {
+          over = true;
+        });
+        while (!over) {
+          await it_.turns(1);
+          most = Math.max(most, it_.pair.local.stats().outgoing.depthBytes);
+        }
+        expect(await taken).to.equal(2 ** 21);
+        // Three fragments, and one that was pushed when there was room for it still.
+        expect(most).to.be.within(16_384, 70_000);
+      } finally {
+        await it_.scene.end();
+      }
+    });
+  }
+
   it('of a higher priority go first', async () => {
     const { near, far, scene, settled } = await talk('shm', { capacityBytes: 4096 });
     const order: string[] = [];
