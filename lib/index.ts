@@ -65,6 +65,8 @@ export {
   PRIORITIES,
   type Priority,
   type RequestOptions,
+  type Shape,
+  type Started,
 } from './messaging/call.js';
 export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
 export { Destination } from './messaging/destination.js';

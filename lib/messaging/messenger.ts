@@ -12,8 +12,11 @@ import {
   type Load,
   type Method,
   type NoticeOptions,
+  neverIdempotent,
   PRIORITIES,
   type RequestOptions,
+  type Shape,
+  type Started,
 } from './call.js';
 import { Deadlines, TICK_MS } from './deadlines.js';
 import { OwnRequest } from './ownRequest.js';
@@ -143,12 +146,7 @@ export class Messenger implements Caller {
     value?: unknown,
     options: RequestOptions = NO_OPTIONS,
   ): AsyncIterableIterator<R, undefined> {
-    if (options.idempotent === true) {
-      throw new TcpshmError(
-        'ERR_OPTION',
-        'what was read of a stream cannot be taken back: it is never idempotent',
-      );
-    }
+    if (options.idempotent === true) throw neverIdempotent();
     const request = this.#begin(method, value, options, false, true);
     request.response.catch(() => {});
     return request.parts as unknown as AsyncIterableIterator<R, undefined>;
@@ -160,6 +158,11 @@ export class Messenger implements Caller {
    */
   notify(method: Method, value?: unknown, options: NoticeOptions = NO_OPTIONS): Promise<void> {
     return this.#begin(method, value, options, true, false).response;
+  }
+
+  /** `call`, `stream` or `notify`, as the shape says, for who has to know more of it. Throws what they throw. */
+  start(shape: Shape, method: Method, value: unknown, options: RequestOptions): Started {
+    return this.#begin(method, value, options, shape === 'nothing', shape === 'many');
   }
 
   /**

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Call, Method, NoticeOptions, RequestOptions } from './call.js';
+import type { Call, Method, NoticeOptions, RequestOptions, Shape } from './call.js';
 import type { Messenger } from './messenger.js';
 import type { HandlerContext } from './served.js';
 
@@ -19,9 +19,6 @@ export interface StandardSchema<In = unknown, Out = In> {
 type SchemaResult<Out> =
   | { readonly value: Out; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] };
-
-/** How a method is answered: with one value, in parts, or not. */
-export type Shape = 'one' | 'many' | 'nothing';
 
 export interface MethodSchemas<V, R> {
   /** Checks what a handler gets, and may change it. Without it, the type is what the peer is trusted to send. */
