@@ -303,6 +303,7 @@ export class Client implements Pollable {
       heartbeatIntervalMs,
       connectionTimeoutMs,
       codec: this.#settings.codec,
+      protocol: this.#settings.protocol,
       login,
     };
     let mismatch: { connection: Connection; numbers: SequenceNumbers } | null = null;

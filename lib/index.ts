@@ -90,7 +90,7 @@ export {
   streamOf,
 } from './messaging/service.js';
 export type { MessengerOptions } from './messaging/settings.js';
-export type { CapacityOption, CodecName, PeerOptions, WaitOptions } from './options.js';
+export type { CapacityOption, CodecName, PeerOptions, ProtocolOption, WaitOptions } from './options.js';
 export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';

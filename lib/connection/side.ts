@@ -66,6 +66,8 @@ export class Side<C extends SideUser> {
   readonly ends: Ends;
   /** What the peer sent along with the last login. */
   loginData: Uint8Array = new Uint8Array(0);
+  /** Of the user's protocol, as the last login has agreed on it; 0 where one side said nothing. */
+  protocolVersion = 0;
   /** Whether it keeps the process alive while `run` sleeps. */
   refed = true;
   /** What to call when the event loop has told that a journal was written: the next poll has something to do. */
@@ -209,6 +211,7 @@ export class Side<C extends SideUser> {
       transport: this.#transport,
       open: ends.open,
       loginData: this.loginData,
+      protocolVersion: this.protocolVersion,
       link,
       violation: ends.violation,
       tally: this.tally,

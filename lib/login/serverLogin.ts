@@ -197,7 +197,7 @@ export class ServerLogin {
       return;
     }
     const { segment, where } = connection.side.ends.open;
-    this.#offer = { hello, connection, group };
+    this.#offer = { hello, connection, group, protocolVersion: agreement.protocolVersion };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
     this.#speak(
       FrameKind.welcome,
@@ -209,6 +209,7 @@ export class ServerLogin {
         serverToClient: segment.identity.serverToClient,
         path: connection.transport === 'shm' ? where : '',
         state: connection.side.readState(),
+        protocolVersion: agreement.protocolVersion,
         reply,
       }),
     );
@@ -261,6 +262,7 @@ export class ServerLogin {
     if (!this.#talk.flushed) {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
+    connection.side.protocolVersion = offer.protocolVersion;
     if (connection.transport === 'tcp')
       connection.side.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')
