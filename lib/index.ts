@@ -90,6 +90,7 @@ export {
   streamOf,
 } from './messaging/service.js';
 export type { MessengerOptions } from './messaging/settings.js';
+export { MESSENGER_STATES, type MessengerState } from './messaging/states.js';
 export type { CapacityOption, CodecName, PeerOptions, ProtocolOption, WaitOptions } from './options.js';
 export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
