@@ -38,6 +38,16 @@ export interface PeerOptions {
    */
   readonly connectionTimeoutMs?: number;
   /**
+   * A connection over which no message was pushed or popped here for so long ends with the reason 'idle', whatever
+   * heartbeats there were. The client whose limit it was does not `reconnect` by itself then. Default: never.
+   */
+  readonly idleTimeoutMs?: number;
+  /**
+   * Heartbeats of the other side within `connectionTimeoutMs`: one more ends the connection with the reason 'too many
+   * heartbeats'. Of sockets: threads of one process send none. Default: any number.
+   */
+  readonly maxHeartbeats?: number;
+  /**
    * How long a login may take. Default 3000. Making the queues is part of it: reserving 1 GiB of shared memory can take
    * some seconds.
    */
@@ -85,6 +95,8 @@ export interface PeerSettings {
   readonly noDelay: boolean;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxHeartbeats: number;
   readonly loginTimeoutMs: number;
   /** 0 where nothing was said. */
   readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
@@ -125,6 +137,8 @@ export function peerSettings(options: PeerOptions): PeerSettings {
     noDelay: flag(options.noDelay, 'noDelay', true),
     heartbeatIntervalMs,
     connectionTimeoutMs,
+    idleTimeoutMs: duration(options.idleTimeoutMs, 'idleTimeoutMs', Number.POSITIVE_INFINITY),
+    maxHeartbeats: count(options.maxHeartbeats, 'maxHeartbeats', Number.POSITIVE_INFINITY),
     loginTimeoutMs: duration(options.loginTimeoutMs, 'loginTimeoutMs', 3000),
     sendCapacityBytes: capacities(options.sendCapacityBytes, 'sendCapacityBytes'),
     receiveCapacityBytes: capacities(options.receiveCapacityBytes, 'receiveCapacityBytes'),

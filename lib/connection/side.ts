@@ -20,6 +20,7 @@ import { type Outlet, type WriterOptions, Writers } from '../writer/writers.js';
 import { Copies } from './copies.js';
 import { Ends } from './ends.js';
 import { type Handover, handOver } from './handover.js';
+import { Idle } from './idle.js';
 import { Measures } from './measures.js';
 import { Room } from './room.js';
 import type { ConnectionState } from './stats.js';
@@ -68,6 +69,8 @@ export class Side<C extends SideUser> {
   loginData: Uint8Array = new Uint8Array(0);
   /** Of the user's protocol, as the last login has agreed on it; 0 where one side said nothing. */
   protocolVersion = 0;
+  /** For how many milliseconds it may be connected without a message. */
+  idleTimeoutMs = Number.POSITIVE_INFINITY;
   /** Whether it keeps the process alive while `run` sleeps. */
   refed = true;
   /** What to call when the event loop has told that a journal was written: the next poll has something to do. */
@@ -82,6 +85,7 @@ export class Side<C extends SideUser> {
   #keeps = false;
   /** Whether messages were handed out since that was last asked. */
   #moved = false;
+  readonly #idle = new Idle();
   #onStir: (() => void) | null = null;
   /** Those of other threads, once there was one. */
   #writers: Writers | null = null;
@@ -152,6 +156,7 @@ export class Side<C extends SideUser> {
   attach(link: Link, loginData: Uint8Array, moved = false): void {
     this.#keeps = true;
     this.#link = link;
+    this.#idle.begin(this.idleTimeoutMs);
     this.loginData = loginData;
     const resumed = this.measures.attached(moved);
     const connection = this.#connection;
@@ -248,7 +253,7 @@ export class Side<C extends SideUser> {
     if (ends.violation !== null) return false;
     if (link.ended === null) link.poll(now);
     ends.producer.sample();
-    return link.ended === null;
+    return link.ended === null && !this.#idle.check(now, ends.producer.pushed + ends.consumer.popped);
   }
 
   /**
@@ -409,7 +414,8 @@ export class Side<C extends SideUser> {
       handlers.onDisconnect?.(this.#connection, reason, error);
     } finally {
       // Between threads there is no wire whose end would tell the peer.
-      if (violation !== null && this.#transport === 'inproc') this.#connection.close();
+      const own = violation !== null || reason === 'idle';
+      if (own && this.#transport === 'inproc') this.#connection.close();
     }
   }
 
@@ -572,7 +578,8 @@ export class Side<C extends SideUser> {
     const { violation } = this.ends;
     const link = this.#link;
     const failure = this.#copies?.flusher?.failure ?? null;
-    const ended = link?.ended ?? (failure === null ? 'protocol violated' : 'journal failed');
+    const idle = this.#idle.over && failure === null ? 'idle' : null;
+    const ended = link?.ended ?? idle ?? (failure === null ? 'protocol violated' : 'journal failed');
     const reason = violation === null ? ended : 'protocol violated';
     return { reason, error: violation ?? link?.error ?? failure };
   }

@@ -70,6 +70,7 @@ export function openParcel(
     const replicated = link.kind === 'wire' ? link.replication : null;
     connection = makeConnection(open, transport, () => onClosed(removed), replicated, tally);
     connection.side.protocolVersion = protocolVersion;
+    connection.side.idleTimeoutMs = settings.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (link.kind === 'wire') connection.side.resume(wire as Wire, link, settings, loginData);
     else {
       const presence = peerPresence(open.segment, 'server');

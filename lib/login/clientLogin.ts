@@ -235,6 +235,7 @@ export class ClientLogin {
     const connection = this.#connection as Connection;
     const { liveness } = this.#guest;
     connection.side.protocolVersion = welcome.protocolVersion;
+    connection.side.idleTimeoutMs = liveness.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (welcome.transport === 'tcp')
       connection.side.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
     else if (welcome.transport === 'shm') connection.side.attachShared(this.#talk, liveness, welcome.reply);

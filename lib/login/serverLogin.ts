@@ -263,6 +263,7 @@ export class ServerLogin {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
     connection.side.protocolVersion = offer.protocolVersion;
+    connection.side.idleTimeoutMs = this.#host.terms.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (connection.transport === 'tcp')
       connection.side.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')

@@ -14,6 +14,8 @@ export interface ServerTerms {
   readonly durability: DurabilityLevel;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  readonly idleTimeoutMs?: number;
+  readonly maxHeartbeats?: number;
   /** The largest capacity that a client may choose, where the server does not care. */
   readonly maxCapacityBytes: number;
   /** How the server writes its messages, 'name@version'; empty where it does not say. */
