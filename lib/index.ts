@@ -77,6 +77,8 @@ export {
   PRIORITIES,
   type Priority,
   type RequestOptions,
+  type Shape,
+  type Started,
 } from './messaging/call.js';
 export { type Compression, type CompressionOptions, deflate, zstd } from './messaging/compression.js';
 export { Destination } from './messaging/destination.js';
@@ -88,7 +90,6 @@ export type { Handler, HandlerContext } from './messaging/served.js';
 export {
   type MethodDefinition,
   type MethodSchemas,
-  type MethodShape,
   type Methods,
   method,
   notice,
@@ -101,7 +102,8 @@ export {
   streamOf,
 } from './messaging/service.js';
 export type { MessengerOptions } from './messaging/settings.js';
-export type { CapacityOption, CodecName, PeerOptions, WaitOptions } from './options.js';
+export { MESSENGER_STATES, type MessengerState } from './messaging/states.js';
+export type { CapacityOption, CodecName, PeerOptions, ProtocolOption, WaitOptions } from './options.js';
 export type { Run, RunOptions } from './poll/drive.js';
 export { IDLE_STRATEGIES, type IdleOptions, type IdleStrategy } from './poll/idling.js';
 export type { GroupOptions } from './poll/polledSet.js';

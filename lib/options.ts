@@ -3,6 +3,7 @@ import { native, nativeOrNull } from './memory/native.js';
 import { checkCapacity } from './ring/memory.js';
 import { DURABILITY_LEVELS, type DurabilityLevel } from './session/durability.js';
 import { MAX_CODEC_BYTES, MAX_LOGIN_BYTES, type Transport } from './session/loginMessages.js';
+import { MAX_PROTOCOL_BYTES, NO_PROTOCOL, type ProtocolRange } from './session/protocol.js';
 
 /** A capacity in bytes for all transports, or one for each. */
 export type CapacityOption = number | Partial<Readonly<Record<Transport, number>>>;
@@ -37,6 +38,16 @@ export interface PeerOptions {
    */
   readonly connectionTimeoutMs?: number;
   /**
+   * A connection over which no message was pushed or popped here for so long ends with the reason 'idle', whatever
+   * heartbeats there were. The client whose limit it was does not `reconnect` by itself then. Default: never.
+   */
+  readonly idleTimeoutMs?: number;
+  /**
+   * Heartbeats of the other side within `connectionTimeoutMs`: one more ends the connection with the reason 'too many
+   * heartbeats'. Of sockets: threads of one process send none. Default: any number.
+   */
+  readonly maxHeartbeats?: number;
+  /**
    * How long a login may take. Default 3000. Making the queues is part of it: reserving 1 GiB of shared memory can take
    * some seconds.
    */
@@ -52,6 +63,21 @@ export interface PeerOptions {
    * with ERR_CODEC. It only names it; a `channel` uses it. Default: nothing is said, and any peer will do.
    */
   readonly codec?: CodecName;
+  /**
+   * What this program says over its connections, and which versions of it. A login agrees on the newest version that both
+   * sides have (`connection.protocolVersion`), and is refused with ERR_PROTOCOL_VERSION where there is none, or the names
+   * differ. Default: nothing is said, and any peer will do.
+   */
+  readonly protocol?: ProtocolOption;
+}
+
+/** A protocol of the user's, by its name, of up to 63 bytes, and its versions: whole numbers from 1 to 2^32 - 1. */
+export interface ProtocolOption {
+  readonly name: string;
+  /** The newest version that this side speaks. */
+  readonly version: number;
+  /** The oldest one. Default: `version`. */
+  readonly oldest?: number;
 }
 
 /** What of a codec the peer is told. */
@@ -69,12 +95,16 @@ export interface PeerSettings {
   readonly noDelay: boolean;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxHeartbeats: number;
   readonly loginTimeoutMs: number;
   /** 0 where nothing was said. */
   readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
   readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
   /** 'name@version', empty where nothing was said. */
   readonly codec: string;
+  /** Without a name where nothing was said. */
+  readonly protocol: ProtocolRange;
 }
 
 /** How waiting is ended: whatever waits takes this. */
@@ -108,10 +138,13 @@ export function peerSettings(options: PeerOptions): PeerSettings {
     noDelay: flag(options.noDelay, 'noDelay', true),
     heartbeatIntervalMs,
     connectionTimeoutMs,
+    idleTimeoutMs: duration(options.idleTimeoutMs, 'idleTimeoutMs', Number.POSITIVE_INFINITY),
+    maxHeartbeats: count(options.maxHeartbeats, 'maxHeartbeats', Number.POSITIVE_INFINITY),
     loginTimeoutMs: duration(options.loginTimeoutMs, 'loginTimeoutMs', 3000),
     sendCapacityBytes: capacities(options.sendCapacityBytes, 'sendCapacityBytes'),
     receiveCapacityBytes: capacities(options.receiveCapacityBytes, 'receiveCapacityBytes'),
     codec: codecName(options.codec),
+    protocol: protocolRange(options.protocol),
   };
 }
 
@@ -203,6 +236,24 @@ export function codecName(codec: CodecName | undefined): string {
   throw new TcpshmError(
     'ERR_OPTION',
     `codec must have a name and a whole number as version, of ${MAX_CODEC_BYTES} bytes together, got '${shown}'`,
+  );
+}
+
+/** A protocol as the peer is told of it. Throws ERR_OPTION. */
+function protocolRange(protocol: ProtocolOption | undefined): ProtocolRange {
+  if (protocol === undefined) return NO_PROTOCOL;
+  if (typeof protocol !== 'object' || protocol === null) {
+    throw new TcpshmError('ERR_OPTION', `protocol must have a name and a version, got ${String(protocol)}`);
+  }
+  const { name, version: newest, oldest = newest } = protocol;
+  const isVersion = (version: unknown): boolean =>
+    Number.isInteger(version) && (version as number) >= 1 && (version as number) <= 0xffffffff;
+  const named = typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_PROTOCOL_BYTES;
+  if (named && isVersion(newest) && isVersion(oldest) && oldest <= newest) return { name, oldest, newest };
+  throw new TcpshmError(
+    'ERR_OPTION',
+    `protocol must have a name of at most ${MAX_PROTOCOL_BYTES} bytes, and a version from 1 with an oldest one up to` +
+      ` that, got ${JSON.stringify(protocol)}`,
   );
 }
 

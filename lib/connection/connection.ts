@@ -276,6 +276,11 @@ export class Connection {
     return this.side.peer.loginData;
   }
 
+  /** The version of the user's protocol that the last login has agreed on; null where a side said nothing of it. */
+  get protocolVersion(): number | null {
+    return this.side.peer.protocolVersion || null;
+  }
+
   /**
    * Ends the connection and tells the peer. What was pushed and what was not popped stays in the session for the
    * next login, where it is kept in a file; with `remove` it is deleted, for good. The object is of no use

@@ -61,12 +61,13 @@ export class Ending<C extends Outlet & { readonly transport: Transport }> {
   handOver(now: number): Handover | null {
     const { ends, peer, measures } = this.#parts;
     if (ends.closed) throw closedError(this.#connection);
-    const { link, loginData } = peer;
+    const { link, loginData, protocolVersion } = peer;
     if (link === null || ends.producer.busy || !ends.follow()) return null;
     const leaving = {
       transport: this.#connection.transport,
       open: ends.open,
       loginData,
+      protocolVersion,
       link,
       violation: ends.violation,
       tally: measures.tally(peer.traffic),

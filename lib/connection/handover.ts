@@ -12,6 +12,7 @@ export interface Handover {
   readonly server: string;
   readonly sessionId: string;
   readonly loginData: Uint8Array;
+  readonly protocolVersion: number;
   readonly link: LinkState;
   /** What was counted until now. */
   readonly tally: Tally;
@@ -22,6 +23,7 @@ export interface Leaving {
   readonly transport: Transport;
   readonly open: OpenSegment;
   readonly loginData: Uint8Array;
+  readonly protocolVersion: number;
   readonly link: Link;
   readonly violation: TcpshmError | null;
   readonly tally: Tally;
@@ -29,7 +31,7 @@ export interface Leaving {
 
 /** Gives up session and link. Throws ERR_OPTION when the session is kept in what no other thread can open, ERR_FILE. */
 export function handOver(
-  { transport, open, loginData, link, violation, tally }: Leaving,
+  { transport, open, loginData, protocolVersion, link, violation, tally }: Leaving,
   now: number,
 ): Handover {
   const { client, server, sessionId } = open.segment.identity;
@@ -38,7 +40,7 @@ export function handOver(
     throw new TcpshmError('ERR_OPTION', `a session in ${open.where} cannot be handed to a thread`);
   }
   const state = violation === null ? link.handOver(now) : endedBy(violation);
-  return { transport, place, client, server, sessionId, loginData, link: state, tally };
+  return { transport, place, client, server, sessionId, loginData, protocolVersion, link: state, tally };
 }
 
 function endedBy({ code, message }: TcpshmError): LinkState {

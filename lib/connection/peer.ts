@@ -10,6 +10,7 @@ import type { Wire } from '../wire/wire.js';
 import { resumeLink, WireLink } from '../wire/wireLink.js';
 import type { Copies } from './copies.js';
 import type { Ends } from './ends.js';
+import { Idle } from './idle.js';
 import type { Measures } from './measures.js';
 
 const CONNECTED = new Topic('tcpshm:connected');
@@ -18,6 +19,11 @@ const CONNECTED = new Topic('tcpshm:connected');
 export class Peer {
   /** What the peer sent along with the last login. */
   loginData: Uint8Array = new Uint8Array(0);
+  /** Of the user's protocol, as the last login has agreed on it; 0 where one side said nothing. */
+  protocolVersion = 0;
+  /** For how many milliseconds it may be connected without a message. */
+  idleTimeoutMs = Number.POSITIVE_INFINITY;
+  readonly #idle = new Idle();
   readonly #connection: Subject;
   readonly #ends: Ends;
   readonly #measures: Measures;
@@ -60,6 +66,7 @@ export class Peer {
   attach(link: Link, loginData: Uint8Array, moved = false): void {
     this.#kept = true;
     this.#link = link;
+    this.#idle.begin(this.idleTimeoutMs);
     this.loginData = loginData;
     const resumed = this.#measures.attached(moved);
     const connection = this.#connection;
@@ -114,14 +121,15 @@ export class Peer {
     if (ends.violation !== null) return false;
     if (link.ended === null) link.poll(now);
     ends.producer.sample();
-    return link.ended === null;
+    return link.ended === null && !this.#idle.check(now, ends.producer.pushed + ends.consumer.popped);
   }
 
   whyEnded(): { readonly reason: DisconnectReason; readonly error: TcpshmError | null } {
     const { violation } = this.#ends;
     const link = this.#link;
     const failure = this.#copies?.flusher?.failure ?? null;
-    const ended = link?.ended ?? (failure === null ? 'protocol violated' : 'journal failed');
+    const idle = this.#idle.over && failure === null ? 'idle' : null;
+    const ended = link?.ended ?? idle ?? (failure === null ? 'protocol violated' : 'journal failed');
     const reason = violation === null ? ended : 'protocol violated';
     return { reason, error: violation ?? link?.error ?? failure };
   }

@@ -216,7 +216,8 @@ export class Side<C extends SideUser> {
       handlers.onDisconnect?.(this.#connection, reason, error);
     } finally {
       // Between threads there is no wire whose end would tell the peer.
-      if (violation !== null && this.#transport === 'inproc') this.#connection.close();
+      const own = violation !== null || reason === 'idle';
+      if (own && this.#transport === 'inproc') this.#connection.close();
     }
   }
 

@@ -53,7 +53,8 @@ export function openParcel(
   settings: HostSettings,
   onClosed: (removed: boolean) => void,
 ): Connection {
-  const { transport, place, client, server, sessionId, link, loginData, tally } = parcel.handover;
+  const { transport, place, client, server, sessionId, link, loginData, protocolVersion, tally } =
+    parcel.handover;
   if (!claim(parcel))
     throw new TcpshmError('ERR_WORKER', `the connection of '${client}' was given up on its way`);
   const wire = link.kind === 'wire' ? native().adopt(link.descriptor) : null;
@@ -69,6 +70,8 @@ export function openParcel(
     }
     const replicated = link.kind === 'wire' ? link.replication : null;
     connection = makeConnection(open, transport, () => onClosed(removed), replicated, tally);
+    connection.side.peer.protocolVersion = protocolVersion;
+    connection.side.peer.idleTimeoutMs = settings.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (link.kind === 'wire') connection.side.peer.resume(wire as Wire, link, settings, loginData);
     else {
       const presence = peerPresence(open.segment, 'server');

@@ -15,6 +15,7 @@ import {
   NONCE_BYTES,
   type Welcome,
 } from '../session/loginMessages.js';
+import { showProtocol } from '../session/protocol.js';
 import { Seal } from '../session/seal.js';
 import { FRESH_STATE, isFresh, type SequenceNumbers, type SideState } from '../session/state.js';
 import { openSegmentFile } from '../store/files.js';
@@ -147,6 +148,15 @@ export class ClientLogin {
         `expected a session over ${wanted}, was offered one over ${welcome.transport}`,
       );
     }
+    if (welcome.protocolVersion !== 0) {
+      const { oldest, newest } = this.#hello.protocol;
+      if (welcome.protocolVersion < oldest || welcome.protocolVersion > newest) {
+        throw new TcpshmError(
+          'ERR_PROTOCOL',
+          `expected the server to choose a version of ${showProtocol(this.#hello.protocol)}, it chose ${welcome.protocolVersion}`,
+        );
+      }
+    }
     this.#welcome = welcome;
     if (welcome.transport === 'tcp') this.#attachJournal(welcome);
     else this.#attachMemory(welcome);
@@ -224,6 +234,8 @@ export class ClientLogin {
   #onAttached(welcome: Welcome): void {
     const connection = this.#connection as Connection;
     const { liveness } = this.#guest;
+    connection.side.peer.protocolVersion = welcome.protocolVersion;
+    connection.side.peer.idleTimeoutMs = liveness.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (welcome.transport === 'tcp')
       connection.side.peer.attachReplicated(this.#talk, liveness, welcome.state, welcome.reply);
     else if (welcome.transport === 'shm')

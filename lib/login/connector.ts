@@ -109,8 +109,8 @@ export class Connector {
   }
 
   #hello({ transport, server, login }: Target): Hello {
-    const { heartbeatIntervalMs, connectionTimeoutMs, sendCapacityBytes, receiveCapacityBytes, codec } =
-      this.#settings;
+    const { heartbeatIntervalMs, connectionTimeoutMs, codec, protocol } = this.#settings;
+    const { sendCapacityBytes, receiveCapacityBytes } = this.#settings;
     const kind: Transport = transport === 'auto' ? 'shm' : transport;
     return {
       client: this.#client,
@@ -123,6 +123,7 @@ export class Connector {
       heartbeatIntervalMs,
       connectionTimeoutMs,
       codec,
+      protocol,
       login,
     };
   }

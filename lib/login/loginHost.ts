@@ -74,4 +74,6 @@ export interface Offer {
   readonly hello: Hello;
   readonly connection: Connection;
   readonly group: number;
+  /** Of the user's protocol. */
+  readonly protocolVersion: number;
 }

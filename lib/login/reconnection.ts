@@ -28,7 +28,7 @@ export interface Attempt {
 }
 
 /** Ends that would come again. */
-const FINAL: readonly DisconnectReason[] = ['protocol violated', 'taken over', 'memory lost'];
+const FINAL: readonly DisconnectReason[] = ['idle', 'protocol violated', 'taken over', 'memory lost'];
 
 /** When a client connects again by itself, and what it tells of that. */
 export class Reconnection {

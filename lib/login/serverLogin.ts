@@ -200,7 +200,7 @@ export class ServerLogin {
       return;
     }
     const { segment, where } = connection.side.ends.open;
-    this.#offer = { hello, connection, group };
+    this.#offer = { hello, connection, group, protocolVersion: agreement.protocolVersion };
     if (this.#wire instanceof ThreadWire) this.#wire.share(this.#host.memoryOf(hello.client));
     this.#speak(
       FrameKind.welcome,
@@ -212,6 +212,7 @@ export class ServerLogin {
         serverToClient: segment.identity.serverToClient,
         path: connection.transport === 'shm' ? where : '',
         state: connection.side.readState(),
+        protocolVersion: agreement.protocolVersion,
         reply,
       }),
     );
@@ -264,6 +265,8 @@ export class ServerLogin {
     if (!this.#talk.flushed) {
       throw new TcpshmError('ERR_PROTOCOL', 'the client does not read the replies to its login');
     }
+    connection.side.peer.protocolVersion = offer.protocolVersion;
+    connection.side.peer.idleTimeoutMs = this.#host.terms.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     if (connection.transport === 'tcp')
       connection.side.peer.attachReplicated(this.#talk, this.#host.terms, attach.state, hello.login);
     else if (connection.transport === 'shm')

@@ -1,3 +1,5 @@
+import { TcpshmError } from '../errors.js';
+
 /** Method of a request: its name, of up to 255 bytes, or a number from 1 to 65535. */
 export type Method = string | number;
 
@@ -49,6 +51,23 @@ export interface Call<R = unknown> {
   cancel(reason: unknown): void;
 }
 
+/** How a method is answered: with one value, in parts, or not. */
+export type Shape = 'one' | 'many' | 'nothing';
+
+/** A request, stream or notification that is under way. `response` of the last two tells of their end. */
+export interface Started extends Call {
+  /** The answer of a stream; null of all else. */
+  readonly parts: AsyncIterableIterator<unknown, undefined> | null;
+}
+
+/** What a stream is told that is to be idempotent. */
+export function neverIdempotent(): TcpshmError {
+  return new TcpshmError(
+    'ERR_OPTION',
+    'what was read of a stream cannot be taken back: it is never idempotent',
+  );
+}
+
 /** Own requests that are not settled. */
 export interface Load {
   /** Nothing of them has left. */
@@ -62,8 +81,8 @@ export interface Caller {
   /** Whether a request that is made now could leave. */
   readonly connected: boolean;
   readonly load: Load;
-  /** Throws ERR_OPTION, ERR_CLOSED, ERR_QUEUE_FULL; all else is told by the call. */
-  call<R = unknown>(method: Method, value: unknown, options?: RequestOptions): Call<R>;
+  /** Asks or tells the peer. Throws ERR_OPTION, ERR_CLOSED, ERR_QUEUE_FULL; all else is told by what it gives. */
+  start(shape: Shape, method: Method, value: unknown, options: RequestOptions): Started;
   /** Refuses new requests with ERR_CLOSED; resolves when all own ones are settled. */
   drain(): Promise<void>;
   /** Settles all own requests: those that have not left with ERR_NOT_SENT, the others with ERR_UNANSWERED. */

@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TcpshmError } from '../errors.js';
 import type { ConnectOptions } from '../login/dial.js';
 import type { RunOptions } from '../poll/drive.js';
-import type { Call, Method, RequestOptions } from './call.js';
+import {
+  type Call,
+  type Method,
+  type NoticeOptions,
+  neverIdempotent,
+  type RequestOptions,
+  type Shape,
+  type Started,
+} from './call.js';
 import type { Lane } from './destinationLanes.js';
 import { Member } from './destinationMember.js';
 import {
@@ -13,22 +21,10 @@ import {
 } from './destinationOptions.js';
 import { type Decision, DestinationPlan } from './destinationPlan.js';
 import type { Ticket } from './destinationQueue.js';
+import { PoolRequest, type PoolRequestHost } from './destinationRequest.js';
 import { addressKey, type DestinationAddresses, type Resolver, resolverOf } from './destinationResolver.js';
 
-/** A request, from `request` until its promise is settled. */
-interface Asked {
-  readonly method: Method;
-  readonly value: unknown;
-  readonly options: RequestOptions;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (reason: unknown) => void;
-  /** While it is in flight. */
-  call: Call | null;
-  onAbort: (() => void) | null;
-  timer: NodeJS.Timeout | null;
-}
-
-type Sent = Ticket<Asked>;
+type Sent = Ticket<PoolRequest>;
 
 /** A timer cannot wait for longer. */
 const LONGEST_MS = 0x7fffffff;
@@ -47,10 +43,10 @@ const LONGEST_MS = 0x7fffffff;
 export class Destination {
   readonly name: string;
   readonly #options: DestinationOptions;
-  readonly #plan: DestinationPlan<Asked>;
+  readonly #plan: DestinationPlan<PoolRequest>;
   readonly #resolver: Resolver;
   readonly #addresses = new Map<string, ConnectOptions>();
-  readonly #members = new Map<Lane<Asked>, Member>();
+  readonly #members = new Map<Lane<PoolRequest>, Member>();
   /** What ends in its own time: members that were closed. */
   readonly #endings = new Set<Promise<unknown>>();
   /** What the user's handler threw, for the next polls. */
@@ -65,7 +61,7 @@ export class Destination {
 
   /** Throws ERR_NAME, ERR_OPTION. Connects to nothing before it is polled or run. */
   constructor(addresses: DestinationAddresses, options: DestinationOptions) {
-    this.#plan = new DestinationPlan<Asked>(planLimits(options), Math.random);
+    this.#plan = new DestinationPlan<PoolRequest>(planLimits(options), Math.random);
     this.name = options.name;
     this.#options = options;
     this.#resolver = resolverOf(addresses);
@@ -99,31 +95,37 @@ export class Destination {
    * attempts are allowed, ERR_TIMEOUT, ERR_OPTION, ERR_CLOSED, and the signal's reason. `timeoutMs` is real time, and counts
    * from this call on.
    */
-  request<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): Promise<R> {
-    const { signal, timeoutMs } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    return new Promise<R>((resolve, reject) => {
-      checkRequest(options);
-      const asked: Asked = {
-        method,
-        value,
-        options,
-        resolve: resolve as (answer: unknown) => void,
-        reject,
-        call: null,
-        onAbort: null,
-        timer: null,
-      };
-      const ticket = this.#plan.submit(asked, options);
-      if (signal !== undefined) {
-        asked.onAbort = () => this.#giveUp(ticket, signal.reason);
-        signal.addEventListener('abort', asked.onAbort, { once: true });
-      }
-      if (timeoutMs !== undefined) {
-        asked.timer = setTimeout(() => this.#giveUp(ticket, timedOut(timeoutMs, asked.call)), timeoutMs);
-      }
-      this.#pump();
-    });
+  async request<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): Promise<R> {
+    return this.call<R>(method, value, options).response;
+  }
+
+  /** As `request`, and tells more. Throws ERR_OPTION, ERR_CLOSED, ERR_QUEUE_FULL; all else is told by the call. */
+  call<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): Call<R> {
+    return this.#begin('one', method, value, options);
+  }
+
+  /**
+   * Asks for an answer in parts, to be read by one loop, as `Messenger.stream` does. It counts as in flight until its last
+   * part has come. What was read cannot be taken back, so it is never idempotent. Throws ERR_OPTION, ERR_CLOSED,
+   * ERR_QUEUE_FULL; its `next` rejects with all else that `request` rejects with.
+   */
+  stream<R = unknown>(
+    method: Method,
+    value?: unknown,
+    options: RequestOptions = {},
+  ): AsyncIterableIterator<R, undefined> {
+    if (options.idempotent === true) throw neverIdempotent();
+    const request = this.#begin('many', method, value, options);
+    request.response.catch(() => {});
+    return request.parts as unknown as AsyncIterableIterator<R, undefined>;
+  }
+
+  /**
+   * Tells one of the servers something, of which no answer is expected. Resolves when all of it is in the queue of a
+   * connection. Rejects with what `request` rejects with.
+   */
+  async notify(method: Method, value?: unknown, options: NoticeOptions = {}): Promise<void> {
+    return this.#begin('nothing', method, value, options).response;
   }
 
   /**
@@ -180,6 +182,19 @@ export class Destination {
     return this.#closing;
   }
 
+  #begin(shape: Shape, method: Method, value: unknown, options: RequestOptions): PoolRequest {
+    checkRequest(options);
+    const request = new PoolRequest(this.#host, shape, method, value, options);
+    if (options.signal?.aborted) {
+      request.reject(options.signal.reason);
+      return request;
+    }
+    request.ticket = this.#plan.submit(request, options);
+    request.begin();
+    this.#pump();
+    return request;
+  }
+
   /** Does what the plan decides, until there is nothing more to do now. */
   #pump(): void {
     if (this.#pumping) return;
@@ -193,7 +208,7 @@ export class Destination {
     }
   }
 
-  #act(decision: Decision<Asked>): void {
+  #act(decision: Decision<PoolRequest>): void {
     switch (decision.kind) {
       case 'resolve':
         void this.#resolve();
@@ -209,7 +224,7 @@ export class Destination {
         this.#recall(decision.ticket);
         return;
       case 'fail':
-        this.#settle(decision.ticket.item, decision.error);
+        decision.ticket.item.reject(decision.error);
         return;
       case 'retire':
         this.#retire(decision.lane, decision.remove);
@@ -234,7 +249,7 @@ export class Destination {
     this.#pump();
   }
 
-  async #connect(lane: Lane<Asked>, kind: 'connect' | 'resume'): Promise<void> {
+  async #connect(lane: Lane<PoolRequest>, kind: 'connect' | 'resume'): Promise<void> {
     const name = this.#nameOf(lane);
     try {
       const member = this.#members.get(lane) ?? this.#member(lane);
@@ -258,7 +273,7 @@ export class Destination {
     this.#pump();
   }
 
-  #member(lane: Lane<Asked>): Member {
+  #member(lane: Lane<PoolRequest>): Member {
     const name = this.#nameOf(lane);
     const address = this.#addresses.get(lane.address) as ConnectOptions;
     const member = new Member(name, address, this.#options, {
@@ -275,23 +290,23 @@ export class Destination {
     return member;
   }
 
-  #send(lane: Lane<Asked>, ticket: Sent): void {
+  #send(lane: Lane<PoolRequest>, ticket: Sent): void {
     const { item } = ticket;
     // What may run twice is repeated by the plan, which may choose another server.
     const { idempotent: _, synchronous: _one, signal: _signal, timeoutMs: _ms, ...options } = item.options;
     const member = this.#members.get(lane) as Member;
-    let call: Call;
+    let call: Started;
     try {
-      call = member.call(item.method, item.value, options);
+      call = member.start(item.shape, item.method, item.value, options);
     } catch (error) {
       this.#plan.settled(ticket, this.#time);
-      this.#settle(item, error);
+      item.reject(error);
       return;
     }
-    item.call = call;
+    item.flies(call);
     const ended = (end: () => void): void => {
       if (item.call !== call) return;
-      item.call = null;
+      item.lands();
       ticket.left = call.left;
       end();
       this.#pump();
@@ -300,17 +315,17 @@ export class Destination {
       (answer) =>
         ended(() => {
           this.#plan.settled(ticket, this.#time);
-          this.#settle(item, null, answer);
+          item.resolve(answer);
         }),
       (error: unknown) => ended(() => this.#failed(lane, member, ticket, error)),
     );
   }
 
-  #failed(lane: Lane<Asked>, member: Member, ticket: Sent, error: unknown): void {
+  #failed(lane: Lane<PoolRequest>, member: Member, ticket: Sent, error: unknown): void {
     const code = error instanceof TcpshmError ? error.code : null;
     if (code !== 'ERR_NOT_SENT' && code !== 'ERR_UNANSWERED') {
       this.#plan.settled(ticket, this.#time);
-      this.#settle(ticket.item, error);
+      ticket.item.reject(error);
       return;
     }
     // Somebody has closed the connection: nothing goes over it any more.
@@ -321,39 +336,30 @@ export class Destination {
     this.#plan.returned(ticket, this.#time);
   }
 
-  #recall(ticket: Sent): void {
-    const { call } = ticket.item;
-    ticket.item.call = null;
-    call?.withdraw();
+  #recall({ item }: Sent): void {
+    item.lands()?.withdraw();
   }
 
-  #giveUp(ticket: Sent, reason: unknown): void {
-    if (ticket.state === 'settled') return;
-    const { call } = ticket.item;
-    ticket.item.call = null;
-    this.#plan.settled(ticket, this.#time);
-    this.#settle(ticket.item, reason);
-    call?.cancel(reason);
-    this.#pump();
-  }
+  readonly #host: PoolRequestHost = {
+    giveUp: (request, reason) => {
+      const { ticket } = request;
+      if (ticket === null || ticket.state === 'settled') return;
+      const call = request.lands();
+      this.#plan.settled(ticket, this.#time);
+      request.reject(reason);
+      call?.cancel(reason);
+      this.#pump();
+    },
+  };
 
-  /** Rejects with a reason, or resolves. */
-  #settle(item: Asked, reason: unknown, answer?: unknown): void {
-    item.call = null;
-    if (item.timer !== null) clearTimeout(item.timer);
-    if (item.onAbort !== null) item.options.signal?.removeEventListener('abort', item.onAbort);
-    if (reason === null) item.resolve(answer);
-    else item.reject(reason);
-  }
-
-  #retire(lane: Lane<Asked>, remove: boolean): void {
+  #retire(lane: Lane<PoolRequest>, remove: boolean): void {
     const member = this.#members.get(lane);
     if (member === undefined) return;
     this.#forget(lane, remove);
     if (member.connection !== null) this.#tell({ kind: 'closed', name: member.name, removed: remove });
   }
 
-  #forget(lane: Lane<Asked>, remove: boolean): void {
+  #forget(lane: Lane<PoolRequest>, remove: boolean): void {
     const member = this.#members.get(lane);
     this.#members.delete(lane);
     if (member === undefined) return;
@@ -408,11 +414,4 @@ export class Destination {
   #nameOf(lane: Lane<unknown>): string {
     return `${this.name}-${lane.number}`;
   }
-}
-
-function timedOut(timeoutMs: number, call: Call | null): TcpshmError {
-  const cause = call?.left
-    ? new TcpshmError('ERR_UNANSWERED', 'it had begun to leave: it may have run')
-    : new TcpshmError('ERR_NOT_SENT', 'no byte of it had left by then');
-  return new TcpshmError('ERR_TIMEOUT', `no answer within ${timeoutMs} ms`, cause);
 }

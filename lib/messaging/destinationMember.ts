@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
 import type { ConnectOptions } from '../login/dial.js';
 import type { RunOptions } from '../poll/drive.js';
-import type { Call, Caller } from './call.js';
+import type { Caller, Started } from './call.js';
 import type { DestinationOptions } from './destinationOptions.js';
 import { messenger } from './messenger.js';
 
@@ -75,8 +75,8 @@ export class Member {
     );
   }
 
-  call(...call: Parameters<Caller['call']>): Call {
-    return this.caller.call(...call);
+  start(...start: Parameters<Caller['start']>): Started {
+    return this.caller.start(...start);
   }
 
   poll(now: number): void {

@@ -39,6 +39,8 @@ export interface Lost<E> {
 export class Exchanges<E extends Exchange> {
   /** Most that are out at once. */
   limit = LEAST_REQUESTS;
+  /** Whether none may go out. */
+  held = false;
   readonly #open = new OpenIds<E>();
   /** Of each priority, in order. Those that were settled meanwhile are passed over. */
   readonly #waiting: readonly Fifo<E>[] = [new Fifo<E>(), new Fifo<E>(), new Fifo<E>()];
@@ -163,7 +165,7 @@ export class Exchanges<E extends Exchange> {
   }
 
   get #free(): boolean {
-    return this.#released.size + this.#open.size < this.limit;
+    return !this.held && this.#released.size + this.#open.size < this.limit;
   }
 }
 

@@ -12,8 +12,11 @@ import {
   type Load,
   type Method,
   type NoticeOptions,
+  neverIdempotent,
   PRIORITIES,
   type RequestOptions,
+  type Shape,
+  type Started,
 } from './call.js';
 import { Deadlines, TICK_MS } from './deadlines.js';
 import { OwnRequest } from './ownRequest.js';
@@ -23,6 +26,7 @@ import { Responder } from './responder.js';
 import { Sender } from './sender.js';
 import type { Handler, Served } from './served.js';
 import { type MessengerOptions, type MessengerSettings, messengerSettings } from './settings.js';
+import { isAfter, isTakenRaw, MESSENGER_STATES, type MessengerState } from './states.js';
 
 /** Visits of polls between two looks at the clock, which costs more than they: timers look too, where they have a turn. */
 const VISITS_PER_CLOCK = 64;
@@ -65,6 +69,7 @@ export class Messenger implements Caller {
   #ended: TcpshmError | null = null;
   #drained: (() => void)[] = [];
   #draining = false;
+  #state: MessengerState;
 
   /** @internal @see messenger */
   constructor(connection: Connection, options: MessengerOptions) {
@@ -72,6 +77,7 @@ export class Messenger implements Caller {
     const settings = messengerSettings(connection, options);
     this.#settings = settings;
     this.#popped = connection.popped;
+    this.#state = settings.state;
     const scratch = new Scratch();
     const reading: Reading = {
       windowBytes: settings.windowBytes,
@@ -103,6 +109,7 @@ export class Messenger implements Caller {
         if (settings.handlerTimeoutMs !== null) this.#limit(served, settings.handlerTimeoutMs);
       },
     );
+    this.#requester.exchanges.held = settings.state !== 'active';
     this.#sender.hello = this.#hello(true);
     connection.side.reader = this.#reader;
     // One that sleeps does not know of it yet.
@@ -112,7 +119,42 @@ export class Messenger implements Caller {
 
   /** Whether a request that is made now could leave: whether the peer is there, and nothing waits for room. */
   get connected(): boolean {
-    return this.#ended === null && this.#sender.connected;
+    return this.#ended === null && this.#state === 'active' && this.#sender.connected;
+  }
+
+  get state(): MessengerState {
+    return this.#state;
+  }
+
+  /** Goes on to a later state: what has waited for it goes its way. Throws ERR_OPTION for an earlier one. */
+  enter(state: MessengerState): void {
+    choice(state, 'state', MESSENGER_STATES);
+    if (state === this.#state) return;
+    if (!isAfter(state, this.#state)) {
+      throw new TcpshmError('ERR_OPTION', `a messenger that is ${this.#state} cannot become ${state} again`);
+    }
+    this.#state = state;
+    this.#reader.wants = true;
+    this.#requester.exchanges.held = state !== 'active';
+    this.connection.side.stir();
+    try {
+      this.#requester.refill();
+    } catch (error) {
+      this.#excuse(error);
+    }
+  }
+
+  /**
+   * Sends bytes as they are to the peer's `onRaw`, in one message: for what is to be said before requests may go. False
+   * where there is no room, or no peer, at the moment. Throws ERR_OPTION after the state 'raw', ERR_CLOSED, a RangeError for
+   * more than fit a message.
+   */
+  sendRaw(bytes: Uint8Array): boolean {
+    if (this.#ended !== null) throw this.#ended;
+    if (this.#state !== 'raw') {
+      throw new TcpshmError('ERR_OPTION', `a messenger that is ${this.#state} sends no raw bytes`);
+    }
+    return this.#sender.raw(bytes);
   }
 
   /** Own requests, streams and notifications that are not settled. */
@@ -154,12 +196,7 @@ export class Messenger implements Caller {
     value?: unknown,
     options: RequestOptions = NO_OPTIONS,
   ): AsyncIterableIterator<R, undefined> {
-    if (options.idempotent === true) {
-      throw new TcpshmError(
-        'ERR_OPTION',
-        'what was read of a stream cannot be taken back: it is never idempotent',
-      );
-    }
+    if (options.idempotent === true) throw neverIdempotent();
     const request = this.#begin(method, value, options, false, true);
     request.response.catch(() => {});
     return request.parts as unknown as AsyncIterableIterator<R, undefined>;
@@ -171,6 +208,11 @@ export class Messenger implements Caller {
    */
   notify(method: Method, value?: unknown, options: NoticeOptions = NO_OPTIONS): Promise<void> {
     return this.#begin(method, value, options, true, false).response;
+  }
+
+  /** `call`, `stream` or `notify`, as the shape says, for who has to know more of it. Throws what they throw. */
+  start(shape: Shape, method: Method, value: unknown, options: RequestOptions): Started {
+    return this.#begin(method, value, options, shape === 'nothing', shape === 'many');
   }
 
   /**
@@ -212,7 +254,7 @@ export class Messenger implements Caller {
     this.#end(new TcpshmError('ERR_CLOSED', 'the messenger was closed'));
   }
 
-  readonly #reader: Reader = {
+  readonly #reader: Reader & { wants: boolean } = {
     wants: true,
     visit: (limit) => this.#visit(limit),
     closed: (error) => this.#end(error),
@@ -281,6 +323,11 @@ export class Messenger implements Caller {
       ) {
         const message = this.connection.front();
         if (message === null) break;
+        if (this.#state === 'raw' && !isTakenRaw(message.type)) {
+          // It waits in the ring.
+          this.#reader.wants = false;
+          break;
+        }
         this.#receive(message);
         taken++;
       }
@@ -323,6 +370,14 @@ export class Messenger implements Caller {
         const payload = Uint8Array.prototype.slice.call(message.bytes().subarray(header.headerBytes));
         this.#pop();
         return answer ? this.#requester.fail(header, payload) : this.#responder.cancel(header, payload);
+      }
+      case PacketKind.raw: {
+        const { onRaw } = this.#settings;
+        if (onRaw === null) return 'raw bytes, which nobody takes here';
+        const bytes = Uint8Array.prototype.slice.call(message.bytes().subarray(header.headerBytes));
+        this.#pop();
+        onRaw(bytes);
+        return null;
       }
       case PacketKind.cancel:
         this.#pop();

@@ -7,7 +7,7 @@ import type { Message } from '../ring/message.js';
 import type { Method } from './call.js';
 import { ReadNames } from './readNames.js';
 
-export const PacketKind = { hello: 1, open: 2, data: 3, fail: 4, cancel: 5, credit: 6 } as const;
+export const PacketKind = { hello: 1, open: 2, data: 3, fail: 4, cancel: 5, credit: 6, raw: 7 } as const;
 
 export const Flag = {
   /** Of a value: its first fragment, its last one. */
@@ -139,7 +139,7 @@ export class PacketHeader {
     this.word = view.getUint32(offset + 4, true);
     this.headerBytes = HEADER_BYTES;
     if (this.kind === PacketKind.open) return this.#readMethod(message);
-    if (this.kind < PacketKind.hello || this.kind > PacketKind.credit) return `the unknown kind ${this.kind}`;
+    if (this.kind < PacketKind.hello || this.kind > PacketKind.raw) return `the unknown kind ${this.kind}`;
     return null;
   }
 

@@ -152,6 +152,18 @@ export class Sender implements MessageSink {
     if (!this.#pumping && this.connected) this.#sendControls();
   }
 
+  /** Sends bytes as they are. False where that cannot be at once. */
+  raw(bytes: Uint8Array): boolean {
+    if (!this.#clear) return false;
+    const message = this.#connection.alloc(HEADER_BYTES + bytes.length);
+    if (message === null) return false;
+    message.type = typeOf(PacketKind.raw, 0);
+    writeHeader(message, 0, 0);
+    message.set(bytes, HEADER_BYTES);
+    this.#connection.push();
+    return true;
+  }
+
   /** Forgets what the peer that is gone was to be told; its successor may have what is cancelled. */
   forgetControls(): void {
     const kept = this.#controls.filter(({ kind }) => kind === PacketKind.cancel);

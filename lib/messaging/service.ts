@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Call, Method, NoticeOptions, RequestOptions } from './call.js';
+import type { Call, Method, NoticeOptions, RequestOptions, Shape } from './call.js';
 import type { Messenger } from './messenger.js';
 import type { HandlerContext } from './served.js';
 
@@ -21,9 +21,6 @@ type SchemaResult<Out> =
   | { readonly value: Out; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] };
 
-/** How a method is answered: with one value, in parts, or not. */
-export type MethodShape = 'one' | 'many' | 'nothing';
-
 /** What checks the values of a method, on the side that gets them: any Standard Schema (standardschema.dev). */
 export interface MethodSchemas<V, R> {
   /** Checks what a handler gets, and may change it. Without it, the type is what the peer is trusted to send. */
@@ -35,7 +32,7 @@ export interface MethodSchemas<V, R> {
 }
 
 /** One method of a service: made by `method`, `stream` and `notice`. */
-export interface MethodDefinition<V, R, S extends MethodShape> extends MethodSchemas<V, R> {
+export interface MethodDefinition<V, R, S extends Shape> extends MethodSchemas<V, R> {
   readonly shape: S;
 }
 
@@ -60,7 +57,7 @@ export function notice<V = void>(
 
 /** What all methods have, whatever their types: of which nothing can be inferred for these. */
 interface AnyMethod {
-  readonly shape: MethodShape;
+  readonly shape: Shape;
   readonly request?: object;
   readonly answer?: object;
   readonly method?: Method;
@@ -69,13 +66,13 @@ interface AnyMethod {
 /** The methods of a service, by their names. */
 export type Methods = Readonly<Record<string, AnyMethod>>;
 
-type Answered<R, S extends MethodShape> = S extends 'many'
+type Answered<R, S extends Shape> = S extends 'many'
   ? AsyncIterable<R>
   : S extends 'one'
     ? R | Promise<R>
     : void | Promise<void>;
-type Told<R, S extends MethodShape> = S extends 'many' ? AsyncIterableIterator<R, undefined> : Promise<R>;
-type Options<S extends MethodShape> = S extends 'nothing' ? NoticeOptions : RequestOptions;
+type Told<R, S extends Shape> = S extends 'many' ? AsyncIterableIterator<R, undefined> : Promise<R>;
+type Options<S extends Shape> = S extends 'nothing' ? NoticeOptions : RequestOptions;
 
 /** The client of a service: a function for each of its methods. */
 export type ServiceClient<M extends Methods> = {

@@ -2,9 +2,10 @@ import type { Codec } from '../codec/codec.js';
 import { msgpack } from '../codec/msgpack.js';
 import type { Connection } from '../connection/connection.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions, count, duration } from '../options.js';
+import { checkOptions, choice, count, duration } from '../options.js';
 import type { Compression } from './compression.js';
 import { HEADER_BYTES, LEAST_REQUESTS, LEAST_WINDOW_BYTES, MAX_FRAGMENT_BYTES } from './packet.js';
+import { MESSENGER_STATES, type MessengerState } from './states.js';
 
 /**
  * Values and limits of a messenger. Each side has its own, but for the codec and the compression. The limits bound what a
@@ -32,6 +33,10 @@ export interface MessengerOptions {
   readonly handlerTimeoutMs?: number;
   /** Default none. */
   readonly compression?: Compression;
+  /** What it does at first. Default 'active'. */
+  readonly state?: MessengerState;
+  /** Takes bytes that the peer has sent with `sendRaw`. Without it, that is against the protocol. */
+  onRaw?(bytes: Uint8Array): void;
 }
 
 /** The same with nothing left open. */
@@ -45,11 +50,13 @@ export interface MessengerSettings {
   readonly maxOwnRequests: number;
   readonly handlerTimeoutMs: number | null;
   readonly compression: Compression | null;
+  readonly state: MessengerState;
+  readonly onRaw: ((bytes: Uint8Array) => void) | null;
 }
 
 /** Throws ERR_OPTION. */
 export function messengerSettings(connection: Connection, options: MessengerOptions): MessengerSettings {
-  checkOptions(options);
+  checkOptions(options, ['onRaw']);
   const codec = options.codec ?? msgpack();
   if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function' || codec.isView) {
     throw new TcpshmError(
@@ -76,5 +83,7 @@ export function messengerSettings(connection: Connection, options: MessengerOpti
         ? null
         : duration(options.handlerTimeoutMs, 'handlerTimeoutMs', 1),
     compression,
+    state: choice(options.state, 'state', MESSENGER_STATES) ?? 'active',
+    onRaw: options.onRaw === undefined ? null : (bytes) => options.onRaw?.(bytes),
   };
 }

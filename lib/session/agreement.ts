@@ -1,5 +1,6 @@
 import type { DurabilityLevel } from './durability.js';
 import type { Hello, Reject, Transport, Welcome } from './loginMessages.js';
+import { agreeVersion, type ProtocolRange, showProtocol } from './protocol.js';
 import type { Capacities } from './segment.js';
 import { canBothBeTrue, isFresh, type SideState } from './state.js';
 
@@ -13,10 +14,14 @@ export interface ServerTerms {
   readonly durability: DurabilityLevel;
   readonly heartbeatIntervalMs: number;
   readonly connectionTimeoutMs: number;
+  readonly idleTimeoutMs?: number;
+  readonly maxHeartbeats?: number;
   /** The largest capacity that a client may choose, where the server does not care. */
   readonly maxCapacityBytes: number;
   /** How the server writes its messages, 'name@version'; empty where it does not say. */
   readonly codec: string;
+  /** What the user's programs speak; no name where it does not say. */
+  readonly protocol: ProtocolRange;
   /** From the server's point of view; 0 where it does not care. */
   readonly sendCapacityBytes: Readonly<Record<Transport, number>>;
   readonly receiveCapacityBytes: Readonly<Record<Transport, number>>;
@@ -25,6 +30,8 @@ export interface ServerTerms {
 /** What both sides agreed on. A capacity is 0 where neither cares. */
 export interface Agreement extends Capacities {
   readonly transport: Transport;
+  /** Of the user's protocol; 0 where one side said nothing. */
+  readonly protocolVersion: number;
 }
 
 /** Decides whether and on what terms a client can be served. */
@@ -39,6 +46,14 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
     return reject(
       'ERR_CODEC',
       `both sides must write their messages alike: the client with '${hello.codec}', the server with '${terms.codec}'`,
+    );
+  }
+  const protocolVersion = agreeVersion(hello.protocol, terms.protocol);
+  if (protocolVersion === null) {
+    return reject(
+      'ERR_PROTOCOL_VERSION',
+      'both sides must speak a version of one protocol:' +
+        ` the client speaks ${showProtocol(hello.protocol)}, the server ${showProtocol(terms.protocol)}`,
     );
   }
   const transport = agreeTransport(hello, terms);
@@ -69,7 +84,7 @@ export function agree(hello: Hello, terms: ServerTerms): Agreement | Reject {
     terms.maxCapacityBytes,
   );
   if (typeof toClient !== 'number') return toClient;
-  return { transport, clientToServer: toServer, serverToClient: toClient };
+  return { transport, clientToServer: toServer, serverToClient: toClient, protocolVersion };
 }
 
 /** Whether sides with these codecs read each other. One that does not say is believed to know what it does. */

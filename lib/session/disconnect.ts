@@ -3,6 +3,8 @@ export const DISCONNECT_REASONS = [
   'closed by peer', // it closed the connection, its client or its server
   'peer ended', // its thread or process ended without closing: the wire came to its end
   'timed out', // nothing came from it for the connection timeout
+  'idle', // no message went over it for the idle timeout, only signs of life
+  'too many heartbeats', // it has sent more of them than it may
   'network failed', // the socket reported an error
   'journal failed', // the disk did not take what must be safe before it is sent (durability 'disk'); the error says why
   'taken over', // this side is another process's by now, as this one was silent for its timeout: the connection is closed

@@ -4,6 +4,10 @@ export interface LivenessOptions {
   readonly heartbeatIntervalMs: number;
   /** A side that has received nothing for so long takes the other one for dead. */
   readonly connectionTimeoutMs: number;
+  /** Heartbeats of the other side within `connectionTimeoutMs`: more are too many. Default: any number. */
+  readonly maxHeartbeats?: number;
+  /** A connection over which no message has gone for so long is idle. Default: never. */
+  readonly idleTimeoutMs?: number;
 }
 
 /**
@@ -15,6 +19,10 @@ export class Liveness {
   readonly #connectionTimeoutMs: number;
   #lastReceived = Number.NaN;
   #lastSent = Number.NaN;
+  readonly #maxHeartbeats: number;
+  #heartbeats = 0;
+  /** Since when they are counted. */
+  #countedFrom = Number.NEGATIVE_INFINITY;
 
   /** Since when nothing had come when this began: known where it goes on with a connection of another clock. */
   #silentMs = 0;
@@ -26,6 +34,7 @@ export class Liveness {
   constructor(options: LivenessOptions, silentMs: number | null = null) {
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
     this.#connectionTimeoutMs = options.connectionTimeoutMs;
+    this.#maxHeartbeats = options.maxHeartbeats ?? Number.POSITIVE_INFINITY;
     if (silentMs === null) return;
     this.#silentMs = silentMs;
     this.#lastSent = Number.NEGATIVE_INFINITY;
@@ -38,6 +47,15 @@ export class Liveness {
 
   received(now: number): void {
     this.#lastReceived = now;
+  }
+
+  /** A heartbeat has come. False if there were too many. */
+  heartbeat(now: number): boolean {
+    if (now - this.#countedFrom >= this.#connectionTimeoutMs) {
+      this.#countedFrom = now;
+      this.#heartbeats = 0;
+    }
+    return ++this.#heartbeats <= this.#maxHeartbeats;
   }
 
   sent(now: number): void {

@@ -5,6 +5,7 @@
 import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
 import { isCapacity } from '../ring/memory.js';
 import { isName } from './names.js';
+import { MAX_PROTOCOL_BYTES, type ProtocolRange } from './protocol.js';
 import type { Capacities } from './segment.js';
 import type { Point, SideState } from './state.js';
 
@@ -39,6 +40,8 @@ export interface Hello {
   readonly connectionTimeoutMs: number;
   /** How the client writes its messages, 'name@version'; empty where it does not say. */
   readonly codec: string;
+  /** What the user's programs speak, in which versions; no name where it does not say. */
+  readonly protocol: ProtocolRange;
   readonly login: Uint8Array;
 }
 
@@ -52,6 +55,8 @@ export interface Welcome {
   /** Of the segment that the server made for shm; empty else. */
   readonly path: string;
   readonly state: SideState;
+  /** The version of the user's protocol that is spoken from here on; 0 where a side said nothing. */
+  readonly protocolVersion: number;
   readonly reply: Uint8Array;
 }
 
@@ -116,6 +121,9 @@ export function encodeHello(hello: Hello): Uint8Array {
     .f64(hello.heartbeatIntervalMs)
     .f64(hello.connectionTimeoutMs)
     .text(hello.codec)
+    .text(hello.protocol.name)
+    .u32(hello.protocol.oldest)
+    .u32(hello.protocol.newest)
     .blob(hello.login)
     .finish();
 }
@@ -136,6 +144,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     heartbeatIntervalMs: reader.f64('heartbeat interval'),
     connectionTimeoutMs: reader.f64('connection timeout'),
     codec: reader.text('codec', MAX_CODEC_BYTES),
+    protocol: reader.protocol(),
     login: reader.blob('user data', MAX_LOGIN_BYTES),
   });
 }
@@ -149,6 +158,7 @@ export function encodeWelcome(welcome: Welcome): Uint8Array {
     .u32(welcome.serverToClient)
     .text(welcome.path)
     .state(welcome.state)
+    .u32(welcome.protocolVersion)
     .blob(welcome.reply)
     .finish();
 }
@@ -163,6 +173,7 @@ export function decodeWelcome(bytes: Uint8Array): Welcome {
     serverToClient: reader.capacity('capacity from server to client'),
     path: reader.text('path', MAX_PATH_BYTES),
     state: reader.state(),
+    protocolVersion: reader.u32(),
     reply: reader.blob('user data', MAX_LOGIN_BYTES),
   });
 }
@@ -312,6 +323,20 @@ class Reader {
     const value = values[index - first];
     if (value === undefined) throw this.#bad(field, `one of ${values.join(', ')}`, `number ${index}`);
     return value;
+  }
+
+  protocol(): ProtocolRange {
+    const name = this.text('name of the protocol', MAX_PROTOCOL_BYTES);
+    const oldest = this.u32();
+    const newest = this.u32();
+    if (oldest > newest || (name === '' ? newest !== 0 : oldest === 0)) {
+      throw this.#bad(
+        'versions of the protocol',
+        'a range from 1, or none without a name',
+        `${oldest} to ${newest}`,
+      );
+    }
+    return { name, oldest, newest };
   }
 
   state(): SideState {

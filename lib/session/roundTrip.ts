@@ -22,6 +22,11 @@ const NONE = 2 ** ANSWERED_SHIFT - 1;
 /** How much a round trip counts in the smoothed one, as of TCP (RFC 6298). */
 const SHARE = 1 / 8;
 
+/** Whether the word of a data frame without payload is that of a heartbeat. */
+export function isHeartbeat(word: number): boolean {
+  return (word & MARK) !== 0;
+}
+
 export class RoundTrip {
   readonly #intervalMs: number;
   #number: number;
@@ -79,7 +84,7 @@ export class RoundTrip {
 
   /** A data frame without payload has come, with this word; what is no heartbeat is nothing. */
   received(word: number, now: number): void {
-    if ((word & MARK) === 0 || Number.isNaN(now)) return;
+    if (!isHeartbeat(word) || Number.isNaN(now)) return;
     this.#heard = (word >>> NUMBER_SHIFT) % NUMBERS;
     this.#heardAt = now;
     const held = word & NONE;

@@ -8,7 +8,7 @@ import type { DisconnectReason } from '../session/disconnect.js';
 import { controlFrame, FrameHeader, FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
 import { Liveness, type LivenessOptions } from '../session/liveness.js';
 import type { Replication } from '../session/replication.js';
-import { RoundTrip } from '../session/roundTrip.js';
+import { isHeartbeat, RoundTrip } from '../session/roundTrip.js';
 import { receiveInto } from './inbox.js';
 import type { Link, LinkState, LinkTraffic } from './link.js';
 import { brokenWire } from './nativeWire.js';
@@ -314,7 +314,13 @@ export class WireLink implements Link, FrameSink, LinkTraffic {
   dataEnds(acknowledged: number, acknowledgedSequence: number): void {
     if (acknowledged !== this.#acknowledged) this.received = true;
     this.#acknowledged = acknowledged;
-    if (this.#word !== 0) this.#roundTrip.received(this.#word, this.#now);
+    if (this.#word !== 0) {
+      this.#roundTrip.received(this.#word, this.#now);
+      if (isHeartbeat(this.#word) && !this.#liveness.heartbeat(this.#now)) {
+        this.#end('too many heartbeats', null);
+        return;
+      }
+    }
     this.#replication?.dataEnds(acknowledged, acknowledgedSequence);
   }
 

@@ -13,6 +13,8 @@ export interface Answer {
   readonly text: string;
   readonly pushed: number;
   readonly popped: number;
+  /** Of the protocol. */
+  readonly version: number | null;
   readonly cpus: readonly number[];
   /** What has happened to connections last. */
   readonly events: readonly string[];

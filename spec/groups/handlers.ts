@@ -44,6 +44,7 @@ export function onMessage(connection: Connection, message: Message): void {
     text,
     pushed,
     popped,
+    version: connection.protocolVersion,
     cpus: native().getAffinity(),
     events: events.slice(-6),
   };

@@ -66,6 +66,7 @@ describe('a login between threads', () => {
         heartbeatIntervalMs: 3000,
         connectionTimeoutMs: 10_000,
         codec: '',
+        protocol: { name: '', oldest: 0, newest: 0 },
         login: new Uint8Array(0),
       };
       const { worker, words } = scene.worker(hesitant(rest), {

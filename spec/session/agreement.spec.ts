@@ -15,6 +15,7 @@ const HELLO: Hello = {
   heartbeatIntervalMs: 10,
   connectionTimeoutMs: 100,
   codec: '',
+  protocol: { name: '', oldest: 0, newest: 0 },
   login: new Uint8Array(0),
 };
 const NONE = { inproc: 0, shm: 0, tcp: 0 };
@@ -27,6 +28,7 @@ const TERMS: ServerTerms = {
   connectionTimeoutMs: 200,
   maxCapacityBytes: 65536,
   codec: '',
+  protocol: { name: '', oldest: 0, newest: 0 },
   sendCapacityBytes: NONE,
   receiveCapacityBytes: NONE,
 };
@@ -72,13 +74,13 @@ describe('the agreement on a login', () => {
           { ...HELLO, clientToServer: clients },
           { ...TERMS, receiveCapacityBytes: { ...NONE, shm: servers } },
         ),
-      ).to.deep.equal({ transport: 'shm', clientToServer: expected, serverToClient: 0 });
+      ).to.deep.equal({ transport: 'shm', clientToServer: expected, serverToClient: 0, protocolVersion: 0 });
       expect(
         agree(
           { ...HELLO, serverToClient: clients },
           { ...TERMS, sendCapacityBytes: { ...NONE, shm: servers } },
         ),
-      ).to.deep.equal({ transport: 'shm', clientToServer: 0, serverToClient: expected });
+      ).to.deep.equal({ transport: 'shm', clientToServer: 0, serverToClient: expected, protocolVersion: 0 });
     });
   }
 
@@ -112,6 +114,7 @@ describe('the agreement on a login', () => {
       transport: 'tcp',
       clientToServer: 8192,
       serverToClient: 65536,
+      protocolVersion: 0,
     });
   });
 
@@ -255,6 +258,7 @@ describe('reconciling a session with the one that the server offers', () => {
     serverToClient: 4096,
     path: '',
     state,
+    protocolVersion: 0,
     reply: new Uint8Array(0),
   });
   const mine = (state: SideState): { sessionId: string; state: SideState } => ({ sessionId: 'one', state });

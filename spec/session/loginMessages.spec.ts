@@ -48,6 +48,11 @@ const hello: fc.Arbitrary<Hello> = fc.record({
   heartbeatIntervalMs: milliseconds,
   connectionTimeoutMs: milliseconds,
   codec: fc.constantFrom('', 'msgpack@1', 'größe@2'),
+  protocol: fc.constantFrom(
+    { name: '', oldest: 0, newest: 0 },
+    { name: 'größe', oldest: 1, newest: 1 },
+    { name: 'shop', oldest: 2, newest: 0xffffffff },
+  ),
   login: data,
 });
 const welcome: fc.Arbitrary<Welcome> = fc.record({
@@ -58,6 +63,7 @@ const welcome: fc.Arbitrary<Welcome> = fc.record({
   serverToClient: capacity,
   path: fc.constantFrom('', '/dev/shm/a/b@c.segment', '/tmp/größe/😀'),
   state,
+  protocolVersion: fc.nat(),
   reply: data,
 });
 const attach: fc.Arbitrary<Attach> = fc.record({
@@ -189,6 +195,20 @@ describe('the fields of login messages', () => {
         () => decodeWelcome(encodeWelcome({ ...WELCOME, sessionId: bad })),
         'ERR_PROTOCOL',
         /session id/,
+      );
+    }
+  });
+
+  it('hold versions that are a range from 1 only, and none without a name', () => {
+    for (const [name, oldest, newest] of [
+      ['x', 2, 1],
+      ['x', 0, 0],
+      ['', 0, 1],
+    ] as const) {
+      expectCode(
+        () => decodeHello(encodeHello({ ...HELLO, protocol: { name, oldest, newest } })),
+        'ERR_PROTOCOL',
+        /versions of the protocol/,
       );
     }
   });

@@ -43,6 +43,7 @@ export class SimulatedClient {
       overTcp: sizes,
       ...TIMING,
       codec: '',
+      protocol: { name: '', oldest: 0, newest: 0 },
       login: new Uint8Array(0),
     } as const;
     this.#login = new lib.ClientLogin(mine, hello, {

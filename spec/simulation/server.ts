@@ -70,6 +70,7 @@ export class SimulatedServer {
           ...TIMING,
           maxCapacityBytes: 2 ** 30,
           codec: '',
+          protocol: { name: '', oldest: 0, newest: 0 },
           sendCapacityBytes: ANY,
           receiveCapacityBytes: ANY,
         },

@@ -26,10 +26,27 @@ export interface CutArguments {
   readonly seed: number;
 }
 
+/** Transports between processes. */
+const BETWEEN_PROCESSES = ['shm', 'tcp'] as const;
+
+export interface RequestsArguments {
+  readonly transport: (typeof BETWEEN_PROCESSES)[number];
+  readonly kills: number;
+  readonly cuts: number;
+  readonly seed: number;
+}
+
+export interface LargeArguments {
+  readonly transport: (typeof BETWEEN_PROCESSES)[number];
+  readonly gibibytes: number;
+}
+
 /** A run, and where its report goes: a path, or '-' for stdout. */
 export type SoakArguments =
   | { readonly command: 'kill'; readonly json: string; readonly options: KillArguments }
-  | { readonly command: 'cut'; readonly json: string; readonly options: CutArguments };
+  | { readonly command: 'cut'; readonly json: string; readonly options: CutArguments }
+  | { readonly command: 'requests'; readonly json: string; readonly options: RequestsArguments }
+  | { readonly command: 'large'; readonly json: string; readonly options: LargeArguments };
 
 export const HELP = `node dist/spec/soak/main.js COMMAND [options]
 
@@ -47,11 +64,23 @@ export const HELP = `node dist/spec/soak/main.js COMMAND [options]
                          largest: messages of the largest size; mixed: now this, now that (mixed)
   --wire WIRE            native or net: what moves the bytes of the two (native)
 
+  requests  Kills the server of a messenger and cuts its link at random moments, and checks that every request is settled
+        as its mode promises: idempotent ones are answered, whatever happens.
+
+  --transport TRANSPORT  shm or tcp
+  --kills N, --cuts N    how often (15, 15)
+
+  large Sends a message that is larger than all memory through a process of 256 MiB of heap, and checks that it comes back
+        as it was, and that no more than 512 MiB were resident.
+
+  --transport TRANSPORT  shm or tcp
+  --gib N                its size in GiB (8)
+
   --json FILE            where the report goes, '-' for stdout (-)
   --seed SEED            of all that is random, from 0 to 4294967295 (a random one; it is printed)
   --help
 
-Exit code 0 when nothing was lost, duplicated or reordered, else 1; 2 for a command line that is not usable.
+Exit code 0 when nothing was lost, duplicated or reordered, or else against what is promised, else 1; 2 for a command line that is not usable.
 `;
 
 const COMMON = {
@@ -70,6 +99,18 @@ const CUT = {
   cuts: { type: 'string', default: '30' },
   flow: { type: 'string', default: 'mixed' },
   wire: { type: 'string', default: 'native' },
+} as const;
+
+const REQUESTS = {
+  ...COMMON,
+  transport: { type: 'string' },
+  kills: { type: 'string', default: '15' },
+  cuts: { type: 'string', default: '15' },
+} as const;
+const LARGE = {
+  ...COMMON,
+  transport: { type: 'string' },
+  gib: { type: 'string', default: '8' },
 } as const;
 
 /** The command line is not usable. */
@@ -100,8 +141,28 @@ export function soakArguments(args: readonly string[]): SoakArguments | null {
     };
     return { command, json, options };
   }
+  if (command === 'requests') {
+    const { help, json, seed, transport, kills, cuts } = parsed(rest, REQUESTS);
+    if (help) return null;
+    const options = {
+      transport: oneOf('transport', transport, BETWEEN_PROCESSES),
+      kills: integer('kills', kills, 0, 1_000_000),
+      cuts: integer('cuts', cuts, 0, 1_000_000),
+      seed: seedFrom(seed),
+    };
+    return { command, json, options };
+  }
+  if (command === 'large') {
+    const { help, json, transport, gib } = parsed(rest, LARGE);
+    if (help) return null;
+    const options = {
+      transport: oneOf('transport', transport, BETWEEN_PROCESSES),
+      gibibytes: positive('gib', gib, 1024),
+    };
+    return { command, json, options };
+  }
   if (parsed(args, COMMON).help) return null;
-  throw new UsageError("expected 'kill' or 'cut', got ''");
+  throw new UsageError("expected 'kill', 'cut', 'requests' or 'large', got ''");
 }
 
 function parsed<const T extends NonNullable<ParseArgsConfig['options']>>(
@@ -123,6 +184,12 @@ function oneOf<const T extends string>(option: string, value: string | undefined
 
 function seedFrom(text: string | undefined): number {
   return text === undefined ? randomSeed() : integer('seed', text, 0, 2 ** 32 - 1);
+}
+
+function positive(option: string, text: string, most: number): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (value > 0 && value <= most) return value;
+  throw new UsageError(`--${option} must be a number above 0 and up to ${most}, got '${text}'`);
 }
 
 function integer(option: string, text: string, least: number, most: number): number {

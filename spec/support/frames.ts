@@ -15,6 +15,7 @@ export function helloFrame(client: string, fields: Partial<Hello> = {}): Buffer 
     heartbeatIntervalMs: 3000,
     connectionTimeoutMs: 10000,
     codec: '',
+    protocol: { name: '', oldest: 0, newest: 0 },
     login: new Uint8Array(0),
     ...fields,
   };

@@ -81,6 +81,7 @@ const KINDS: readonly Kind[] = [
         sessionId: SESSION,
         clientToServer: random.pick([4096, 65536]),
         serverToClient: random.pick([4096, 2 ** 20]),
+        protocolVersion: random.pick([0, 1, 0xffff_ffff]),
         path: random.once(2) ? '' : `/dev/shm/${name(random)}`,
         state: state(random),
         reply: userData(random),
