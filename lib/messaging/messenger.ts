@@ -122,6 +122,7 @@ export class Messenger implements Caller {
     return this.#ended === null && this.#state === 'active' && this.#sender.connected;
   }
 
+  /** How far it has come; `enter` goes on. */
   get state(): MessengerState {
     return this.#state;
   }

@@ -5,6 +5,7 @@ import { PacketKind } from './packet.js';
  * and its own requests wait; 'active' does all. It goes on from one to a later one, and not back.
  */
 export const MESSENGER_STATES = ['raw', 'passive', 'active'] as const;
+/** One of {@link MESSENGER_STATES}. */
 export type MessengerState = (typeof MESSENGER_STATES)[number];
 
 /** Whether a state comes after another one. */

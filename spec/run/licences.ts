@@ -20,19 +20,23 @@ interface LockedPackage {
   readonly dev?: boolean;
   readonly devOptional?: boolean;
   readonly integrity?: string;
+  readonly link?: boolean;
 }
 
 export function dependencies(): Dependency[] {
   const lock = JSON.parse(readFileSync(LOCK, 'utf8')) as { packages: Record<string, LockedPackage> };
-  return Object.entries(lock.packages)
-    .filter(([path]) => path !== '')
-    .map(([path, { version = '', license = '', dev = false, devOptional = false, integrity = null }]) => ({
-      name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
-      version,
-      licence: license,
-      shipped: !dev && !devOptional,
-      integrity,
-    }));
+  return (
+    Object.entries(lock.packages)
+      // Folders of this project are none of them: itself, and the one of its tools for API docs.
+      .filter(([path, { link = false }]) => path.includes('node_modules/') && !link)
+      .map(([path, { version = '', license = '', dev = false, devOptional = false, integrity = null }]) => ({
+        name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
+        version,
+        licence: license,
+        shipped: !dev && !devOptional,
+        integrity,
+      }))
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

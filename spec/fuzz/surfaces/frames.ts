@@ -6,7 +6,7 @@ import { RingReplica } from '../../../lib/ring/replica.js';
 import {
   controlFrame,
   FRAME_HEADER_BYTES,
-  type FrameKind,
+  FrameKind,
   FrameReader,
   MAX_CONTROL_BYTES,
 } from '../../../lib/session/frame.js';
@@ -110,7 +110,9 @@ export const frames: Surface = {
         replication.dataEnds(acknowledged, sequence);
       },
       control(kind, payload) {
-        require(kind >= 1 && kind <= 7 && payload.length <= MAX_CONTROL_BYTES, () => `kind ${kind}`);
+        require(kind >= FrameKind.hello &&
+          kind <= FrameKind.challenge &&
+          payload.length <= MAX_CONTROL_BYTES, () => `kind ${kind}`);
         require(payloads.has(payload.toString()), () => `a payload that nobody has sent: ${payload}`);
       },
     });
