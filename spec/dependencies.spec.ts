@@ -18,7 +18,7 @@ const LICENCES = [
   'WTFPL',
 ];
 /** For tools only, of which nothing is in this package: free, with conditions for who changes them. */
-const LICENCES_OF_TOOLS = [...LICENCES, 'CC-BY-4.0', 'MPL-2.0', 'Zlib'];
+const LICENCES_OF_TOOLS = [...LICENCES, 'CC-BY-4.0', 'MPL-2.0', 'Python-2.0', 'Zlib'];
 
 const EXACT = /^\d+\.\d+\.\d+$/;
 /** A folder of this project, with a lock of its own in that of the project. */
