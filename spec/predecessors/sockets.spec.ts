@@ -23,7 +23,8 @@ describe("TCPSHM's faults: sockets", () => {
 
   for (const way of TCP_WAYS) {
     it(`a partial send closes the connection: here the rest follows, over ${way}`, async () => {
-      const capacities = { sendCapacityBytes: 2 ** 25, receiveCapacityBytes: 4096 };
+      // Messages of 32 MiB: sockets grow while much is read, to 32 MiB (tcp_rmem), half of which are bytes of a stream.
+      const capacities = { sendCapacityBytes: 2 ** 27, receiveCapacityBytes: 4096 };
       const places = { directory: undefined as unknown as string, onMessage: () => {} };
       const pair = await scene.pair(way, { ...capacities, ...places }, places);
       const { server, address, local, remote, serverEnded, clientEnded } = pair;
