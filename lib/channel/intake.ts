@@ -8,8 +8,11 @@ import type { Message } from '../ring/message.js';
 /** Gets a value of a message, which is popped when it returns. */
 export type ValueHandler<D> = (value: D, type: number) => void;
 
-/** Most values that a loop, or who receives, takes before a poll or the event loop has its turn. */
-const VALUES_PER_TURN = 64;
+/**
+ * Most values that a loop, or who receives, takes before a poll or the event loop has its turn. With 64 of them
+ * `everyday/for-await` took a fifth longer.
+ */
+const VALUES_PER_TURN = 256;
 
 const DONE = { done: true, value: undefined } as const;
 
@@ -25,6 +28,9 @@ export class Intake<D> implements Reader {
   #held = false;
   #next: Waiter<IteratorResult<D, undefined>> | null = null;
   #left = VALUES_PER_TURN;
+  /** The cursor that the loop got last, and the promise that it came with. */
+  #view: D | null = null;
+  #given: Promise<IteratorResult<D, undefined>> = Promise.resolve(DONE);
   #turning = false;
 
   constructor(connection: Connection, codec: Codec<never, D>) {
@@ -133,7 +139,7 @@ export class Intake<D> implements Reader {
       }
       if (--this.#left > 0) {
         const message = this.#connection.front();
-        if (message !== null) return Promise.resolve(this.#taken(message));
+        if (message !== null) return this.#settled(message);
       }
     } catch (error) {
       if (this.#connection.state === 'closed') return Promise.resolve(DONE);
@@ -165,17 +171,31 @@ export class Intake<D> implements Reader {
     if (message === null || next === null) return false;
     this.#next = null;
     try {
-      next.resolve(this.#taken(message));
+      next.resolve({ done: false, value: this.#taken(message) });
     } catch (error) {
       next.reject(error);
     }
     return true;
   }
 
-  #taken(message: Message): IteratorResult<D, undefined> {
+  /**
+   * A codec in place gives one cursor again and again: so the loop can get one promise again and again, and allocates
+   * nothing. That and the turns made `everyday/for-await` 1.7 times as fast.
+   */
+  #settled(message: Message): Promise<IteratorResult<D, undefined>> {
+    const taken = this.#taken(message);
+    if (!this.#codec.isView) return Promise.resolve({ done: false, value: taken });
+    if (taken !== this.#view) {
+      this.#view = taken;
+      this.#given = Promise.resolve({ done: false, value: taken });
+    }
+    return this.#given;
+  }
+
+  #taken(message: Message): D {
     const value = this.#codec.decode(message);
     this.#held = true;
-    return { done: false, value };
+    return value;
   }
 
   /** The loop is over, also for who has come for its next value already. */

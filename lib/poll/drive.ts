@@ -45,8 +45,8 @@ export interface Pollable {
 const POLLS_PER_TURN = 200;
 /** Polls for messages between two readings of the clock, which serve logins and liveness: it costs more than they. */
 const POLLS_PER_CLOCK = 50;
-/** One that has settled promises counts as so many more: what they go on with takes its time, up to 64 values of a loop. */
-const POLLS_OF_SETTLED = 8;
+/** One that has settled promises counts as so many more: what they go on with takes its time, up to 256 values of a loop. */
+const POLLS_OF_SETTLED = 32;
 /** So often one that sleeps with the whole thread lets the event loop turn. */
 const BLOCK_MS = 100;
 

@@ -140,7 +140,7 @@ for (const way of WAYS) {
     });
 
     it('lets the event loop turn while values are there and room is, for who awaits each of many', async () => {
-      const COUNT = 90;
+      const COUNT = 300;
       /** How many were done when the event loop turned. */
       const turns: number[] = [];
       let done = 0;
