@@ -86,10 +86,7 @@ class ConnectionStream extends Duplex {
 
   constructor(connection: Connection, options: StreamOptions) {
     const { side } = connection;
-    if (connection.state === 'closed') throw side.closedError();
-    if (side.reader !== null) {
-      throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-    }
+    side.throwIfRead();
     const messageBytes = count(options.messageBytes, 'messageBytes', 65536);
     super({ allowHalfOpen: true });
     this.#connection = connection;

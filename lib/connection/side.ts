@@ -1,5 +1,5 @@
 import { Topic } from '../diagnostics/channels.js';
-import type { TcpshmError } from '../errors.js';
+import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import type { Transport } from '../session/loginMessages.js';
@@ -300,6 +300,13 @@ export class Side<C extends SideUser> {
 
   closedError(): TcpshmError {
     return closedError(this.#connection);
+  }
+
+  /** For whoever is to read it, as only one can: throws ERR_CLOSED, ERR_BUSY. */
+  throwIfRead(): void {
+    if (this.ends.closed) throw this.closedError();
+    if (this.reader === null) return;
+    throw new TcpshmError('ERR_BUSY', `the connection to '${this.#connection.remoteName}' is read already`);
   }
 }
 

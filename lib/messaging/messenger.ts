@@ -463,11 +463,7 @@ export class Messenger implements Caller {
  * when it has one or a channel already, ERR_OPTION, ERR_CLOSED.
  */
 export function messenger(connection: Connection, options: MessengerOptions = {}): Messenger {
-  const { side } = connection;
-  if (connection.state === 'closed') throw side.closedError();
-  if (side.reader !== null) {
-    throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-  }
+  connection.side.throwIfRead();
   return new Messenger(connection, options);
 }
 
