@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
+import type { Reader } from '../connection/delivery.js';
 import { TcpshmError } from '../errors.js';
 import { checkOptions, choice, duration, flag } from '../options.js';
 import { Scratch } from '../port/scratch.js';
@@ -111,9 +111,9 @@ export class Messenger implements Caller {
     );
     this.#requester.exchanges.held = settings.state !== 'active';
     this.#sender.hello = this.#hello(true);
-    connection.side.reader = this.#reader;
+    connection.side.delivery.reader = this.#reader;
     // One that sleeps does not know of it yet.
-    connection.side.stir();
+    connection.side.sleep.stir();
     pump();
   }
 
@@ -137,7 +137,7 @@ export class Messenger implements Caller {
     this.#state = state;
     this.#reader.wants = true;
     this.#requester.exchanges.held = state !== 'active';
-    this.connection.side.stir();
+    this.connection.side.sleep.stir();
     try {
       this.#requester.refill();
     } catch (error) {
@@ -251,7 +251,7 @@ export class Messenger implements Caller {
   close(): void {
     if (this.#ended !== null) return;
     const { side } = this.connection;
-    if (side.reader === this.#reader) side.reader = null;
+    if (side.delivery.reader === this.#reader) side.delivery.reader = null;
     this.#end(new TcpshmError('ERR_CLOSED', 'the messenger was closed'));
   }
 
