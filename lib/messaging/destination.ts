@@ -13,16 +13,12 @@ import {
 } from './call.js';
 import type { Lane } from './destinationLanes.js';
 import { Member } from './destinationMember.js';
-import {
-  checkRequest,
-  type DestinationEvent,
-  type DestinationOptions,
-  planLimits,
-} from './destinationOptions.js';
+import { type DestinationEvent, type DestinationOptions, planLimits } from './destinationOptions.js';
 import { type Decision, DestinationPlan } from './destinationPlan.js';
 import type { Ticket } from './destinationQueue.js';
 import { PoolRequest, type PoolRequestHost } from './destinationRequest.js';
 import { addressKey, type DestinationAddresses, type Resolver, resolverOf } from './destinationResolver.js';
+import { checkRequest } from './requestOptions.js';
 
 type Sent = Ticket<PoolRequest>;
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
 import type { Reader } from '../connection/delivery.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions, choice, duration, flag } from '../options.js';
+import { choice } from '../options.js';
 import { Scratch } from '../port/scratch.js';
 import type { Message } from '../ring/message.js';
 import type { Reading } from './assembler.js';
@@ -13,7 +13,6 @@ import {
   type Method,
   type NoticeOptions,
   neverIdempotent,
-  PRIORITIES,
   type RequestOptions,
   type Shape,
   type Started,
@@ -22,6 +21,7 @@ import { Deadlines, TICK_MS } from './deadlines.js';
 import { OwnRequest } from './ownRequest.js';
 import { Flag, type Hello, MethodName, PacketHeader, PacketKind, readHello } from './packet.js';
 import { Requester } from './requester.js';
+import { checkRequest } from './requestOptions.js';
 import { Responder } from './responder.js';
 import { Sender } from './sender.js';
 import type { Handler, Served } from './served.js';
@@ -468,36 +468,3 @@ export function messenger(connection: Connection, options: MessengerOptions = {}
 }
 
 const NO_OPTIONS: RequestOptions = {};
-
-/** Throws ERR_OPTION. */
-function checkRequest(options: RequestOptions): void {
-  checkOptions(options);
-  const { body, signal } = options;
-  duration(options.timeoutMs, 'timeoutMs', 1);
-  choice(options.priority, 'priority', PRIORITIES);
-  const idempotent = flag(options.idempotent, 'idempotent', false);
-  const oneShot = flag(options.oneShot, 'oneShot', false);
-  flag(options.synchronous, 'synchronous', false);
-  if (idempotent && oneShot) {
-    throw new TcpshmError('ERR_OPTION', 'what is sent once cannot be idempotent, which is sent again');
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
-  }
-  if (body === undefined) return;
-  const isFunction = typeof body === 'function';
-  if (idempotent && !isFunction) {
-    throw new TcpshmError(
-      'ERR_OPTION',
-      'the body of an idempotent request must be a function that gives it anew',
-    );
-  }
-  const isIterable =
-    typeof body === 'object' && body !== null && (Symbol.asyncIterator in body || Symbol.iterator in body);
-  if (!isFunction && !isIterable) {
-    throw new TcpshmError(
-      'ERR_OPTION',
-      `body must be iterable, or a function that gives such, got ${String(body)}`,
-    );
-  }
-}

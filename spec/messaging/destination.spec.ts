@@ -449,6 +449,9 @@ describe('a destination', () => {
       { idempotent: true, body: [] },
       { synchronous: 1 },
       { signal: 1 },
+      { priority: 'soon' },
+      { oneShot: 1 },
+      { body: 7 },
     ]) {
       await scene.refused(destination.request('echo', 1, wrong as object), 'ERR_OPTION');
     }
