@@ -150,8 +150,10 @@ export class Destination {
     signal?.addEventListener('abort', wake);
     try {
       for (const member of this.#members.values()) this.#drive(member);
-      while (this.#plan.state !== 'closed' && !signal?.aborted) {
+      while (!signal?.aborted) {
         this.#pump();
+        // Nothing happens and nothing is due from then on: there would be nothing to wake it.
+        if (this.#plan.state === 'closed') break;
         await Promise.race([failure, this.#rest()]);
       }
     } finally {
