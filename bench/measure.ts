@@ -83,16 +83,21 @@ export interface Timed {
   readonly asynchronous: boolean;
   run(count: number): void | Promise<void>;
   /** Before each batch, untimed. */
-  between(): void;
+  between?(): void;
 }
 
-/** Times of batches, each divided by their count, in nanoseconds. */
-export async function timeBatches(
+/** One measurement of what has no single round trips: the first pass alone. */
+export async function measureBatches(
   name: string,
   timed: Timed,
   batch: number,
   effort: Effort,
-): Promise<number[]> {
+): Promise<Measurement> {
+  return { samples: await timeBatches(name, timed, batch, effort), single: null };
+}
+
+/** Times of batches, each divided by their count, in nanoseconds. */
+async function timeBatches(name: string, timed: Timed, batch: number, effort: Effort): Promise<number[]> {
   const bench = new Bench({
     time: effort.batchesMs,
     iterations: MIN_BATCHES,
@@ -103,7 +108,7 @@ export async function timeBatches(
   });
   bench.add(name, () => timed.run(batch), {
     async: timed.asynchronous,
-    beforeEach: () => timed.between(),
+    beforeEach: () => timed.between?.(),
   });
   const [task] = timed.asynchronous ? await bench.run() : bench.runSync();
   const result = task?.result;

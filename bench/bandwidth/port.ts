@@ -8,7 +8,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { Cargo } from '../flow/bulk.js';
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Measurable } from '../subject.js';
 import { SIZES, type Size } from './sizes.js';
@@ -32,10 +32,8 @@ export function portSubject(way: Way, size: Size): Measurable {
     rate: { unit: 'B/s', bytes },
     async measure(cpus, count, effort) {
       const flow = await PortFlow.start(way, bytes, cpus[1]);
-      return pinnedWhile(cpus, flow, async () => {
-        const timed = { asynchronous: true, run: (many: number) => flow.move(many), between: () => {} };
-        return { samples: await timeBatches(name, timed, count, effort), single: null };
-      });
+      const timed: Timed = { asynchronous: true, run: (many) => flow.move(many) };
+      return pinnedWhile(cpus, flow, () => measureBatches(name, timed, count, effort));
     },
   };
 }

@@ -6,7 +6,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { type Connection, type Message, RingChannel } from '../../lib/index.js';
-import { type Effort, type Measurement, timeBatches } from '../measure.js';
+import { type Effort, type Measurement, measureBatches } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { CpuPair, Measurable } from '../subject.js';
 import { QUOTE_BYTES, type Quote, quote } from './messages.js';
@@ -148,16 +148,15 @@ function fieldsOf(
           run(sequence, count);
           sequence = (sequence + count) | 0;
         },
-        between: () => {},
       };
       const stop = async (): Promise<void> => {
         near.local.close();
         far.close();
       };
       return pinnedWhile(cpus, { stop }, async () => {
-        const samples = await timeBatches(name, timed, batch, effort);
+        const measured = await measureBatches(name, timed, batch, effort);
         if (!mayAllocate) checkAllocation(() => timed.run(LOOKED_AT));
-        return { samples, single: null };
+        return measured;
       });
     },
   };

@@ -4,7 +4,7 @@
  */
 import { on } from 'node:events';
 import { type Codec, channel } from '../../lib/index.js';
-import { type Effort, type Measurement, timeBatches } from '../measure.js';
+import { type Effort, type Measurement, measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { CpuPair, Measurable } from '../subject.js';
 import { QUOTE_BYTES, type QuoteValues, quote, quoteOf, verifyQuote } from './messages.js';
@@ -118,11 +118,8 @@ function loopOf(name: string, busyThreads: number, start: Start): Measurable {
     rate: { unit: '/s', bytes: QUOTE_BYTES },
     async measure(cpus: CpuPair, batch: number, effort: Effort): Promise<Measurement> {
       const consumer = await Consumer.start(start, cpus[1]);
-      const timed = { asynchronous: true, run: (count: number) => consumer.run(count), between: () => {} };
-      return pinnedWhile(cpus, consumer, async () => ({
-        samples: await timeBatches(name, timed, batch, effort),
-        single: null,
-      }));
+      const timed: Timed = { asynchronous: true, run: (count) => consumer.run(count) };
+      return pinnedWhile(cpus, consumer, () => measureBatches(name, timed, batch, effort));
     },
   };
 }

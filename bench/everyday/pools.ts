@@ -2,7 +2,7 @@
  * Tasks that are next to no work, in one thread: by RingPool, and by piscina with the same options. One awaited at a time,
  * and many under way.
  */
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Measurable, RoundTrip, Subject } from '../subject.js';
 
@@ -73,8 +73,8 @@ function inFlight(name: string, busyThreads: number, start: Start): Measurable {
       return pinnedWhile(cpus, { stop: () => pool.destroy() }, async () => {
         // It may be started with the first task.
         check(await pool.run(0), 0);
-        const timed = { asynchronous: true, run: (count: number) => runMany(pool, count), between: () => {} };
-        return { samples: await timeBatches(name, timed, batch, effort), single: null };
+        const timed: Timed = { asynchronous: true, run: (count) => runMany(pool, count) };
+        return measureBatches(name, timed, batch, effort);
       });
     },
   };

@@ -1,5 +1,5 @@
 /** A flow of ours as something to measure. */
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Measurable } from '../subject.js';
 import { makeFlow } from './near.js';
@@ -18,14 +18,12 @@ export function flowSubject(
     busyThreads: BUSY_THREADS,
     async measure(cpus, batch, effort) {
       const flow = makeFlow(settings, await startSides(settings, cpus[1]));
-      return pinnedWhile(cpus, flow, async () => {
-        const timed = {
-          asynchronous: flow.asynchronous,
-          run: (count: number) => flow.move(count),
-          between: () => flow.between?.(),
-        };
-        return { samples: await timeBatches(about.name, timed, batch, effort), single: null };
-      });
+      const timed: Timed = {
+        asynchronous: flow.asynchronous,
+        run: (count) => flow.move(count),
+        between: () => flow.between?.(),
+      };
+      return pinnedWhile(cpus, flow, () => measureBatches(about.name, timed, batch, effort));
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Requests and their answers, one at a time or many under way, of whatever carries them. */
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Limit, Measurable, RoundTrip, Subject } from '../subject.js';
 import { checkAnswer, questionOf } from './questions.js';
@@ -52,14 +52,8 @@ export function inFlight({ name, limit, busyThreads, start }: Asked): Measurable
     rate: { unit: '/s', bytes: NO_BYTES },
     async measure(cpus, batch, effort) {
       const asking = new Asking(await start(cpus[1]));
-      return pinnedWhile(cpus, asking, async () => {
-        const timed = {
-          asynchronous: true,
-          run: (count: number) => asking.together(count, IN_FLIGHT),
-          between: () => {},
-        };
-        return { samples: await timeBatches(name, timed, batch, effort), single: null };
-      });
+      const timed: Timed = { asynchronous: true, run: (count) => asking.together(count, IN_FLIGHT) };
+      return pinnedWhile(cpus, asking, () => measureBatches(name, timed, batch, effort));
     },
   };
 }

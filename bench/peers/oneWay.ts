@@ -1,5 +1,5 @@
 /** Messages of a peer one way, as fast as they go. */
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Limit, Measurable } from '../subject.js';
 import { PAYLOAD_BYTES, Tally } from '../tally.js';
@@ -21,10 +21,8 @@ export function oneWayOf(peer: Peer, floor: Limit): Measurable {
     rate: { unit: '/s', bytes: PAYLOAD_BYTES },
     async measure(cpus, batch, effort) {
       const flow = new LinkFlow(await peer.connect(cpus[1], 'sink'));
-      return pinnedWhile(cpus, flow, async () => {
-        const timed = { asynchronous: true, run: (count: number) => flow.move(count), between: () => {} };
-        return { samples: await timeBatches(name, timed, batch, effort), single: null };
-      });
+      const timed: Timed = { asynchronous: true, run: (count) => flow.move(count) };
+      return pinnedWhile(cpus, flow, () => measureBatches(name, timed, batch, effort));
     },
   };
 }

@@ -6,7 +6,7 @@
  *                ◄── result ──
  */
 import type { Piscina } from 'piscina';
-import { timeBatches } from '../measure.js';
+import { measureBatches, type Timed } from '../measure.js';
 import { HEADER_BYTES, MESSAGE_BYTES, payloadBytes, stamp, verify } from '../mix.js';
 import { pinnedWhile } from '../pinning.js';
 import type { Measurable, RoundTrip, Subject } from '../subject.js';
@@ -39,10 +39,9 @@ export const inFlight: Measurable = {
   async measure(cpus, batch, effort) {
     const pool = await startPool(cpus[1]);
     const tasks = new Tasks(pool);
-    return pinnedWhile(cpus, { stop: () => pool.destroy() }, async () => {
-      const timed = { asynchronous: true, run: (count: number) => tasks.run(count), between: () => {} };
-      return { samples: await timeBatches(this.name, timed, batch, effort), single: null };
-    });
+    const timed: Timed = { asynchronous: true, run: (count) => tasks.run(count) };
+    const stop = (): Promise<void> => pool.destroy();
+    return pinnedWhile(cpus, { stop }, () => measureBatches(this.name, timed, batch, effort));
   },
 };
 

@@ -167,12 +167,6 @@ export function channel<T, D = T>(connection: Connection, codec: Codec<T, D>): C
   if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
     throw new TcpshmError('ERR_OPTION', 'a channel needs a codec, with encode and decode');
   }
-  if (connection.state === 'closed') throw connection.side.closedError();
-  if (connection.side.reader !== null) {
-    throw new TcpshmError(
-      'ERR_BUSY',
-      `the connection to '${connection.remoteName}' has a channel or stream already`,
-    );
-  }
+  connection.side.throwIfRead();
   return new Channel(connection, codec);
 }

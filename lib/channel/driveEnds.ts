@@ -26,7 +26,7 @@ class EndSet implements Pollable {
         const { violation, consumer } = side.ends;
         if (violation !== null) throw violation;
         // What it has sent before comes first.
-        const awaited = side.reader?.wants ?? onMessage !== undefined;
+        const awaited = side.delivery.reader?.wants ?? onMessage !== undefined;
         if (!(awaited && consumer.unseen)) side.tellGone(handlers);
       },
       threw: (_, error) => {

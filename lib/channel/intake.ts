@@ -1,6 +1,6 @@
 import type { Codec } from '../codec/codec.js';
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
+import type { Reader } from '../connection/delivery.js';
 import { refusedBy, Waiter } from '../connection/waiter.js';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
@@ -36,7 +36,7 @@ export class Intake<D> implements Reader {
   constructor(connection: Connection, codec: Codec<never, D>) {
     this.#connection = connection;
     this.#codec = codec;
-    connection.side.reader = this;
+    connection.side.delivery.reader = this;
   }
 
   get wants(): boolean {
@@ -82,7 +82,7 @@ export class Intake<D> implements Reader {
     if (this.#receivers.length > 0) throw this.#busy('a receive');
     this.#handlers.set(type, handler);
     // One that sleeps does not know of it yet.
-    this.#connection.side.stir();
+    this.#connection.side.sleep.stir();
   }
 
   iterate(signal: AbortSignal | undefined): AsyncIterator<D, undefined> {

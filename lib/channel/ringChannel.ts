@@ -147,7 +147,7 @@ export function createChannel(options: RingChannelOptions): SharedArrayBuffer {
 export function openEnd(memory: SharedArrayBuffer, role: Role): Connection {
   const open = openShared(memory, role, {});
   // Who sleeps on it is to know.
-  const connection = new Connection(open, 'inproc', ({ side }) => side.stir());
+  const connection = new Connection(open, 'inproc', ({ side }) => side.sleep.stir());
   driven.set(connection, false);
   connection.side.peer.attach(new PresenceLink(peerPresence(open.segment, role)), NO_DATA);
   return connection;

@@ -86,10 +86,7 @@ class ConnectionStream extends Duplex {
 
   constructor(connection: Connection, options: StreamOptions) {
     const { side } = connection;
-    if (connection.state === 'closed') throw side.closedError();
-    if (side.reader !== null) {
-      throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-    }
+    side.throwIfRead();
     const messageBytes = count(options.messageBytes, 'messageBytes', 65536);
     super({ allowHalfOpen: true });
     this.#connection = connection;
@@ -104,7 +101,7 @@ class ConnectionStream extends Duplex {
         this.destroy(this.readableEnded && this.writableFinished ? undefined : error);
       },
     };
-    side.reader = this.#reader;
+    side.delivery.reader = this.#reader;
   }
 
   override _read(): void {
@@ -130,7 +127,7 @@ class ConnectionStream extends Duplex {
     const { side, state, maxMessageBytes } = this.#connection;
     this.#wants = false;
     this.#destroyed.abort(error ?? side.closedError());
-    if (side.reader === this.#reader) side.reader = null;
+    if (side.delivery.reader === this.#reader) side.delivery.reader = null;
     if (state !== 'closed' && error !== null) {
       try {
         this.#connection.send(Buffer.from(error.message).subarray(0, Math.min(1024, maxMessageBytes)), ABORT);
@@ -183,7 +180,7 @@ class ConnectionStream extends Duplex {
       `the stream is destroyed, ${why}`,
     );
     // The peer needs not be told what it has said.
-    this.#connection.side.reader = null;
+    this.#connection.side.delivery.reader = null;
     this.destroy(error);
   }
 }

@@ -319,9 +319,9 @@ export class Connection {
   }
 
   /**
-   * One round for an end of a RingChannel, which no client or server polls (`RingChannel.run` does it): moves what writers have pushed into the queue,
-   * hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect` when the other end was closed or its
-   * thread has ended (another thread may open it again).
+   * One round for an end of a RingChannel, which no client or server polls (`RingChannel.run` does it): moves what
+   * writers have pushed into the queue, hands what has arrived to `onMessage`, which pops it, and tells `onDisconnect`
+   * when the other end was closed or its thread has ended (another thread may open it again).
    */
   poll(handlers: ConnectionHandlers): void {
     this._throwIfClosed();

@@ -1,5 +1,5 @@
 import { Topic } from '../diagnostics/channels.js';
-import type { TcpshmError } from '../errors.js';
+import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 import type { Transport } from '../session/loginMessages.js';
@@ -11,7 +11,7 @@ import type { WriterHandle } from '../writer/handle.js';
 import type { Outlet, WriterOptions } from '../writer/writers.js';
 import type { ConnectionState } from './connectionStats.js';
 import { Copies } from './copies.js';
-import { Delivery, type Reader } from './delivery.js';
+import { Delivery } from './delivery.js';
 import { closedError, Ending } from './ending.js';
 import { Ends } from './ends.js';
 import type { Handover } from './handover.js';
@@ -21,8 +21,6 @@ import { Peer } from './peer.js';
 import type { Room } from './room.js';
 import { Sleep } from './sleep.js';
 import type { Tally } from './tally.js';
-
-export type { Reader } from './delivery.js';
 
 const DISCONNECTED = new Topic('tcpshm:disconnected');
 const RESET = new Topic('tcpshm:session-reset');
@@ -211,7 +209,7 @@ export class Side<C extends SideUser> {
     left();
     this.tellDisconnected(reason, error);
     try {
-      this.reader?.ended?.(reason);
+      this.delivery.reader?.ended?.(reason);
       if (ends.closed) return;
       handlers.onDisconnect?.(this.#connection, reason, error);
     } finally {
@@ -240,23 +238,9 @@ export class Side<C extends SideUser> {
 
   // What the user's calls need.
 
-  /** Who reads, if not the handlers of whoever polls. */
-  get reader(): Reader | null {
-    return this.delivery.reader;
-  }
-
-  set reader(reader: Reader | null) {
-    this.delivery.reader = reader;
-  }
-
   /** Those who wait for room. */
   get room(): Room {
     return this.delivery.room;
-  }
-
-  /** There is something for a poll to do, which may sleep. */
-  stir(): void {
-    this.sleep.stir();
   }
 
   /** @see Connection.writer */
@@ -300,6 +284,13 @@ export class Side<C extends SideUser> {
 
   closedError(): TcpshmError {
     return closedError(this.#connection);
+  }
+
+  /** For whoever is to read it, as only one can: throws ERR_CLOSED, ERR_BUSY. */
+  throwIfRead(): void {
+    if (this.ends.closed) throw this.closedError();
+    if (this.delivery.reader === null) return;
+    throw new TcpshmError('ERR_BUSY', `the connection to '${this.#connection.remoteName}' is read already`);
   }
 }
 

@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TcpshmError } from '../errors.js';
-import type { ConnectOptions } from '../login/dial.js';
 import type { RunOptions } from '../poll/drive.js';
 import {
   type Call,
@@ -11,23 +9,17 @@ import {
   type Shape,
   type Started,
 } from './call.js';
+import { DestinationDrive } from './destinationDrive.js';
 import type { Lane } from './destinationLanes.js';
-import { Member } from './destinationMember.js';
-import {
-  checkRequest,
-  type DestinationEvent,
-  type DestinationOptions,
-  planLimits,
-} from './destinationOptions.js';
+import { Members } from './destinationMembers.js';
+import { type DestinationEvent, type DestinationOptions, planLimits } from './destinationOptions.js';
 import { type Decision, DestinationPlan } from './destinationPlan.js';
 import type { Ticket } from './destinationQueue.js';
 import { PoolRequest, type PoolRequestHost } from './destinationRequest.js';
-import { addressKey, type DestinationAddresses, type Resolver, resolverOf } from './destinationResolver.js';
+import type { DestinationAddresses } from './destinationResolver.js';
+import { checkRequest } from './requestOptions.js';
 
 type Sent = Ticket<PoolRequest>;
-
-/** A timer cannot wait for longer. */
-const LONGEST_MS = 0x7fffffff;
 
 /**
  * Requests to a service that may have several servers, over a pool of connections to them: which grows with what waits,
@@ -44,18 +36,9 @@ export class Destination {
   readonly name: string;
   readonly #options: DestinationOptions;
   readonly #plan: DestinationPlan<PoolRequest>;
-  readonly #resolver: Resolver;
-  readonly #addresses = new Map<string, ConnectOptions>();
-  readonly #members = new Map<Lane<PoolRequest>, Member>();
-  /** What ends in its own time: members that were closed. */
-  readonly #endings = new Set<Promise<unknown>>();
-  /** What the user's handler threw, for the next polls. */
-  readonly #thrown: unknown[] = [];
-  /** What `poll` was last given; while it runs, the clock. */
-  #now = 0;
+  readonly #members: Members<PoolRequest>;
+  readonly #drive = new DestinationDrive();
   #pumping = false;
-  #run: { readonly options: RunOptions; readonly failed: (error: unknown) => void } | null = null;
-  #onWake: (() => void) | null = null;
   #closing: Promise<void> | null = null;
   #onClosed: (() => void) | null = null;
 
@@ -64,7 +47,10 @@ export class Destination {
     this.#plan = new DestinationPlan<PoolRequest>(planLimits(options), Math.random);
     this.name = options.name;
     this.#options = options;
-    this.#resolver = resolverOf(addresses);
+    this.#members = new Members(addresses, options, {
+      ended: (lane, final, error) => this.#ended(lane, final, error),
+      failed: (error) => this.#drive.failed(error),
+    });
   }
 
   /** Requests that wait for a connection. */
@@ -80,7 +66,7 @@ export class Destination {
     inFlight: number;
   }[] {
     return [...this.#plan.lanes].map((lane) => ({
-      name: this.#nameOf(lane),
+      name: this.#members.nameOf(lane),
       address: lane.address,
       state: lane.state,
       inFlight: lane.inFlight.size,
@@ -133,10 +119,10 @@ export class Destination {
    * thrown.
    */
   poll(now: number = performance.now()): void {
-    this.#now = now;
-    for (const member of [...this.#members.values()]) member.poll(now);
+    this.#drive.polled(now);
+    for (const member of this.#members) member.poll(now);
     this.#pump();
-    if (this.#thrown.length > 0) throw this.#thrown.shift();
+    this.#drive.throwLeft();
   }
 
   /**
@@ -144,24 +130,14 @@ export class Destination {
    * Not with the idle strategy 'busy', as logins need the event loop.
    */
   async run(options: RunOptions = {}): Promise<void> {
-    if (this.#run !== null) throw new TcpshmError('ERR_BUSY', `the destination '${this.name}' runs already`);
-    const { signal } = options;
-    const failure = new Promise<never>((_, reject) => {
-      this.#run = { options, failed: reject };
-    });
-    failure.catch(() => {});
-    const wake = (): void => this.#wake();
-    signal?.addEventListener('abort', wake);
-    try {
-      for (const member of this.#members.values()) this.#drive(member);
-      while (this.#plan.state !== 'closed' && !signal?.aborted) {
-        this.#pump();
-        await Promise.race([failure, this.#rest()]);
-      }
-    } finally {
-      signal?.removeEventListener('abort', wake);
-      this.#run = null;
+    if (this.#drive.running) {
+      throw new TcpshmError('ERR_BUSY', `the destination '${this.name}' runs already`);
     }
+    await this.#drive.run(options, this.#members, () => {
+      this.#pump();
+      // Nothing happens and nothing is due from then on: there would be nothing to wake it.
+      return this.#plan.state === 'closed' ? null : this.#plan.restMs(performance.now());
+    });
   }
 
   /**
@@ -172,13 +148,11 @@ export class Destination {
   close(options: { readonly force?: boolean } = {}): Promise<void> {
     this.#closing ??= new Promise<void>((resolve) => {
       this.#onClosed = resolve;
-    }).then(async () => {
-      await Promise.all(this.#endings);
-    });
+    }).then(() => this.#members.ended());
     this.#note();
-    this.#plan.close(options.force ?? false, this.#time);
+    this.#plan.close(options.force ?? false, this.#drive.now);
     this.#pump();
-    this.#wake();
+    this.#drive.wake();
     return this.#closing;
   }
 
@@ -200,11 +174,11 @@ export class Destination {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      const now = this.#time;
+      const now = this.#drive.now;
       for (let d = this.#plan.next(now); d !== null; d = this.#plan.next(now)) this.#act(d);
     } finally {
       this.#pumping = false;
-      this.#wake();
+      this.#drive.wake();
     }
   }
 
@@ -236,70 +210,52 @@ export class Destination {
 
   async #resolve(): Promise<void> {
     try {
-      const found = await this.#resolver();
-      this.#addresses.clear();
-      for (const address of found) this.#addresses.set(addressKey(address), address);
-      this.#plan.resolved([...this.#addresses.keys()], this.#time);
-    } catch (cause) {
-      const reason = `the addresses of '${this.name}' cannot be resolved: ${(cause as Error).message}`;
-      const error = new TcpshmError('ERR_CONNECT', reason, cause);
-      this.#plan.unresolved(error, this.#time);
+      this.#plan.resolved(await this.#members.resolve(), this.#drive.now);
+    } catch (thrown) {
+      const error = thrown as TcpshmError;
+      this.#plan.unresolved(error, this.#drive.now);
       this.#tell({ kind: 'unresolved', error });
     }
     this.#pump();
   }
 
   async #connect(lane: Lane<PoolRequest>, kind: 'connect' | 'resume'): Promise<void> {
-    const name = this.#nameOf(lane);
+    const name = this.#members.nameOf(lane);
     try {
-      const member = this.#members.get(lane) ?? this.#member(lane);
-      const connection = await member.connect();
-      // It may have been retired meanwhile.
-      if (this.#members.get(lane) !== member) return;
-      this.#plan.connected(lane, this.#time);
-      this.#drive(member);
+      const connection = await this.#members.connect(lane);
+      if (connection === null) return;
+      this.#plan.connected(lane, this.#drive.now);
+      this.#drive.along(this.#members.of(lane));
       this.#tell({ kind: kind === 'connect' ? 'connected' : 'resumed', name, connection });
     } catch (thrown) {
       if (lane.state === 'gone') return;
-      const error =
-        thrown instanceof TcpshmError
-          ? thrown
-          : new TcpshmError('ERR_CONNECT', `${name}: ${(thrown as Error).message}`, thrown);
-      if (kind === 'connect') this.#forget(lane, false);
+      const error = thrown as TcpshmError;
+      if (kind === 'connect') this.#members.retire(lane, false);
       this.#note();
-      this.#plan.refused(lane, error, this.#time);
+      this.#plan.refused(lane, error, this.#drive.now);
       this.#tell({ kind: 'refused', name, error });
     }
     this.#pump();
   }
 
-  #member(lane: Lane<PoolRequest>): Member {
-    const name = this.#nameOf(lane);
-    const address = this.#addresses.get(lane.address) as ConnectOptions;
-    const member = new Member(name, address, this.#options, {
-      ended: (final, error) => {
-        if (this.#members.get(lane) !== member) return;
-        this.#note();
-        if (final) this.#plan.broken(lane, this.#time);
-        else this.#plan.ended(lane, this.#time);
-        this.#tell({ kind: 'ended', name, error });
-        this.#pump();
-      },
-    });
-    this.#members.set(lane, member);
-    return member;
+  #ended(lane: Lane<PoolRequest>, final: boolean, error: TcpshmError | null): void {
+    this.#note();
+    if (final) this.#plan.broken(lane, this.#drive.now);
+    else this.#plan.ended(lane, this.#drive.now);
+    this.#tell({ kind: 'ended', name: this.#members.nameOf(lane), error });
+    this.#pump();
   }
 
   #send(lane: Lane<PoolRequest>, ticket: Sent): void {
     const { item } = ticket;
     // What may run twice is repeated by the plan, which may choose another server.
     const { idempotent: _, synchronous: _one, signal: _signal, timeoutMs: _ms, ...options } = item.options;
-    const member = this.#members.get(lane) as Member;
+    const member = this.#members.of(lane);
     let call: Started;
     try {
       call = member.start(item.shape, item.method, item.value, options);
     } catch (error) {
-      this.#plan.settled(ticket, this.#time);
+      this.#plan.settled(ticket, this.#drive.now);
       item.reject(error);
       return;
     }
@@ -314,26 +270,26 @@ export class Destination {
     call.response.then(
       (answer) =>
         ended(() => {
-          this.#plan.settled(ticket, this.#time);
+          this.#plan.settled(ticket, this.#drive.now);
           item.resolve(answer);
         }),
-      (error: unknown) => ended(() => this.#failed(lane, member, ticket, error)),
+      (error: unknown) => ended(() => this.#failed(lane, member.over, ticket, error)),
     );
   }
 
-  #failed(lane: Lane<PoolRequest>, member: Member, ticket: Sent, error: unknown): void {
+  #failed(lane: Lane<PoolRequest>, over: boolean, ticket: Sent, error: unknown): void {
     const code = error instanceof TcpshmError ? error.code : null;
     if (code !== 'ERR_NOT_SENT' && code !== 'ERR_UNANSWERED') {
-      this.#plan.settled(ticket, this.#time);
+      this.#plan.settled(ticket, this.#drive.now);
       ticket.item.reject(error);
       return;
     }
     // Somebody has closed the connection: nothing goes over it any more.
-    if (member.over) {
+    if (over) {
       this.#note();
-      this.#plan.broken(lane, this.#time);
+      this.#plan.broken(lane, this.#drive.now);
     }
-    this.#plan.returned(ticket, this.#time);
+    this.#plan.returned(ticket, this.#drive.now);
   }
 
   #recall({ item }: Sent): void {
@@ -345,7 +301,7 @@ export class Destination {
       const { ticket } = request;
       if (ticket === null || ticket.state === 'settled') return;
       const call = request.lands();
-      this.#plan.settled(ticket, this.#time);
+      this.#plan.settled(ticket, this.#drive.now);
       request.reject(reason);
       call?.cancel(reason);
       this.#pump();
@@ -353,19 +309,8 @@ export class Destination {
   };
 
   #retire(lane: Lane<PoolRequest>, remove: boolean): void {
-    const member = this.#members.get(lane);
-    if (member === undefined) return;
-    this.#forget(lane, remove);
-    if (member.connection !== null) this.#tell({ kind: 'closed', name: member.name, removed: remove });
-  }
-
-  #forget(lane: Lane<PoolRequest>, remove: boolean): void {
-    const member = this.#members.get(lane);
-    this.#members.delete(lane);
-    if (member === undefined) return;
-    const ending = member.close(remove).finally(() => this.#endings.delete(ending));
-    this.#endings.add(ending);
-    ending.catch((error: unknown) => this.#run?.failed(error));
+    if (!this.#members.retire(lane, remove)) return;
+    this.#tell({ kind: 'closed', name: this.#members.nameOf(lane), removed: remove });
   }
 
   /** Tells the plan what has left. */
@@ -375,43 +320,11 @@ export class Destination {
     }
   }
 
-  #drive(member: Member): void {
-    if (this.#run === null) return;
-    const { options, failed } = this.#run;
-    member.run(options).catch(failed);
-  }
-
   #tell(event: DestinationEvent): void {
     try {
       this.#options.onEvent?.(event);
     } catch (error) {
-      if (this.#run === null) this.#thrown.push(error);
-      else this.#run.failed(error);
+      this.#drive.threw(error);
     }
-  }
-
-  /** Sleeps until something happens or is due. */
-  async #rest(): Promise<void> {
-    const ms = Math.min(this.#plan.restMs(performance.now()), LONGEST_MS);
-    const timer = new AbortController();
-    const woken = new Promise<void>((resolve) => {
-      this.#onWake = resolve;
-    });
-    await Promise.race([woken, sleep(ms, undefined, { signal: timer.signal }).catch(() => {})]);
-    timer.abort();
-  }
-
-  #wake(): void {
-    this.#onWake?.();
-    this.#onWake = null;
-  }
-
-  get #time(): number {
-    if (this.#run !== null) this.#now = performance.now();
-    return this.#now;
-  }
-
-  #nameOf(lane: Lane<unknown>): string {
-    return `${this.name}-${lane.number}`;
   }
 }

@@ -3,7 +3,7 @@ import { TcpshmError } from '../errors.js';
 import { checkOptions, count, duration, flag, type PeerOptions } from '../options.js';
 import { type BackoffOptions, type BackoffSettings, backoffSettings } from '../session/backoff.js';
 import { checkName } from '../session/names.js';
-import type { Caller, RequestOptions } from './call.js';
+import type { Caller } from './call.js';
 import type { PlanLimits } from './destinationPlan.js';
 
 /** What becomes of the connections of a destination. */
@@ -90,25 +90,4 @@ export function planLimits(options: DestinationOptions): PlanLimits {
     spread: flag(options.spread, 'spread', false),
     backoff: backoffSettings(options.backoff ?? true) as BackoffSettings,
   };
-}
-
-/** Throws ERR_OPTION for what no connection would take, before it waits for one. */
-export function checkRequest(options: RequestOptions): void {
-  checkOptions(options);
-  duration(options.timeoutMs, 'timeoutMs', 1);
-  const idempotent = flag(options.idempotent, 'idempotent', false);
-  flag(options.synchronous, 'synchronous', false);
-  if (idempotent && flag(options.oneShot, 'oneShot', false)) {
-    throw new TcpshmError('ERR_OPTION', 'what is sent once cannot be idempotent, which is sent again');
-  }
-  const { body, signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
-  }
-  if (idempotent && body !== undefined && typeof body !== 'function') {
-    throw new TcpshmError(
-      'ERR_OPTION',
-      'the body of an idempotent request must be a function that gives it anew',
-    );
-  }
 }

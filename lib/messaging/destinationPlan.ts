@@ -1,5 +1,5 @@
 import { type ErrorCode, TcpshmError } from '../errors.js';
-import type { BackoffSettings } from '../session/backoff.js';
+import { type BackoffSettings, mayPass } from '../session/backoff.js';
 import { Attempts } from './destinationAttempts.js';
 import { type Lane, Lanes } from './destinationLanes.js';
 import { ConnectionNumbers } from './destinationNumbers.js';
@@ -41,15 +41,6 @@ export type Decision<T> =
   | { readonly kind: 'retire'; readonly lane: Lane<T>; readonly remove: boolean }
   | { readonly kind: 'closed' };
 
-/** Why a session cannot be resumed now, but perhaps later. */
-const PASSING: readonly ErrorCode[] = [
-  'ERR_ALREADY_CONNECTED',
-  'ERR_CONNECT',
-  'ERR_FILE',
-  'ERR_LOGIN_TIMEOUT',
-  'ERR_NO_SPACE',
-  'ERR_SYSTEM',
-];
 /** So many numbers that are refused in a row are no failure of the address. */
 const NUMBERS_AT_ONCE = 16;
 
@@ -164,7 +155,7 @@ export class DestinationPlan<T> {
   refused(lane: Lane<T>, error: TcpshmError, now: number): void {
     const { code } = error;
     if (lane.state === 'resuming') {
-      if (!PASSING.includes(code)) {
+      if (!mayPass(code)) {
         this.#giveUpOn(lane, now);
         return;
       }

@@ -1,10 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
 import { TcpshmError } from '../errors.js';
-import { checkOptions, choice, duration, flag } from '../options.js';
+import { choice } from '../options.js';
 import { Scratch } from '../port/scratch.js';
-import type { Message } from '../ring/message.js';
 import type { Reading } from './assembler.js';
 import {
   type Call,
@@ -13,23 +10,23 @@ import {
   type Method,
   type NoticeOptions,
   neverIdempotent,
-  PRIORITIES,
   type RequestOptions,
   type Shape,
   type Started,
 } from './call.js';
-import { Deadlines, TICK_MS } from './deadlines.js';
+import { Greeting } from './greeting.js';
 import { OwnRequest } from './ownRequest.js';
-import { Flag, type Hello, MethodName, PacketHeader, PacketKind, readHello } from './packet.js';
+import { MethodName } from './packet.js';
+import { PacketReader, type PacketTakers } from './packetReader.js';
 import { Requester } from './requester.js';
+import { checkRequest } from './requestOptions.js';
 import { Responder } from './responder.js';
 import { Sender } from './sender.js';
 import type { Handler, Served } from './served.js';
 import { type MessengerOptions, type MessengerSettings, messengerSettings } from './settings.js';
-import { isAfter, isTakenRaw, MESSENGER_STATES, type MessengerState } from './states.js';
+import { isAfter, MESSENGER_STATES, type MessengerState } from './states.js';
+import { Timeouts } from './timeouts.js';
 
-/** Visits of polls between two looks at the clock, which costs more than they: timers look too, where they have a turn. */
-const VISITS_PER_CLOCK = 64;
 /** Names of methods that are kept as they are written. */
 const MOST_NAMES = 1024;
 
@@ -53,19 +50,12 @@ export interface MessengerCounters {
 export class Messenger implements Caller {
   readonly connection: Connection;
   readonly #settings: MessengerSettings;
-  readonly #deadlines: Deadlines;
   readonly #sender: Sender;
   readonly #requester: Requester;
   readonly #responder: Responder;
-  readonly #header = new PacketHeader();
+  readonly #packets: PacketReader;
+  readonly #timeouts: Timeouts<OwnRequest | Served>;
   readonly #names = new Map<Method, MethodName>();
-  readonly #incarnation = (randomBytes(4).readUInt32LE() | 1) >>> 0;
-  readonly #popped: number;
-  /** The peer's incarnation, as far as it is known. */
-  #peer = 0;
-  #visits = 0;
-  #reading = false;
-  #timer: NodeJS.Timeout | null = null;
   #ended: TcpshmError | null = null;
   #drained: (() => void)[] = [];
   #draining = false;
@@ -76,7 +66,6 @@ export class Messenger implements Caller {
     this.connection = connection;
     const settings = messengerSettings(connection, options);
     this.#settings = settings;
-    this.#popped = connection.popped;
     this.#state = settings.state;
     const scratch = new Scratch();
     const reading: Reading = {
@@ -86,7 +75,11 @@ export class Messenger implements Caller {
       compression: settings.compression,
       scratch,
     };
-    this.#deadlines = new Deadlines(performance.now());
+    this.#timeouts = new Timeouts((timed) => {
+      if (timed instanceof OwnRequest) this.#requester.expire(timed);
+      else this.#responder.expire(timed);
+    });
+    const { deadlines } = this.#timeouts;
     const pump = (): void => {
       try {
         this.#sender.pump(this.#requester.refill);
@@ -97,23 +90,33 @@ export class Messenger implements Caller {
     this.#sender = new Sender(connection, settings, scratch, (exchange, message) =>
       this.#requester.exchanges.leaves(exchange as OwnRequest, message),
     );
-    this.#requester = new Requester(this.#sender, reading, this.#deadlines, pump);
+    this.#requester = new Requester(this.#sender, reading, deadlines, pump);
     this.#responder = new Responder(
       this.#sender,
       reading,
       settings.maxRequests,
-      this.#deadlines,
+      deadlines,
       pump,
-      this.#pop,
+      () => this.#packets.pop(),
       (served) => {
-        if (settings.handlerTimeoutMs !== null) this.#limit(served, settings.handlerTimeoutMs);
+        if (settings.handlerTimeoutMs !== null) this.#timeouts.limit(served, settings.handlerTimeoutMs);
       },
     );
     this.#requester.exchanges.held = settings.state !== 'active';
-    this.#sender.hello = this.#hello(true);
-    connection.side.reader = this.#reader;
+    const [sender, requester, responder] = [this.#sender, this.#requester, this.#responder];
+    const greeting = new Greeting(settings, connection.popped, sender, requester, responder);
+    const takers: PacketTakers = {
+      requester,
+      responder,
+      onRaw: settings.onRaw,
+      onHello: (hello) => greeting.heard(hello),
+      visited: () => this.#visited(),
+      closed: (error) => this.#end(error),
+    };
+    this.#packets = new PacketReader(connection, takers, settings.state === 'raw');
+    connection.side.delivery.reader = this.#packets;
     // One that sleeps does not know of it yet.
-    connection.side.stir();
+    connection.side.sleep.stir();
     pump();
   }
 
@@ -135,9 +138,9 @@ export class Messenger implements Caller {
       throw new TcpshmError('ERR_OPTION', `a messenger that is ${this.#state} cannot become ${state} again`);
     }
     this.#state = state;
-    this.#reader.wants = true;
+    this.#packets.admitAll();
     this.#requester.exchanges.held = state !== 'active';
-    this.connection.side.stir();
+    this.connection.side.sleep.stir();
     try {
       this.#requester.refill();
     } catch (error) {
@@ -251,15 +254,9 @@ export class Messenger implements Caller {
   close(): void {
     if (this.#ended !== null) return;
     const { side } = this.connection;
-    if (side.reader === this.#reader) side.reader = null;
+    if (side.delivery.reader === this.#packets) side.delivery.reader = null;
     this.#end(new TcpshmError('ERR_CLOSED', 'the messenger was closed'));
   }
-
-  readonly #reader: Reader & { wants: boolean } = {
-    wants: true,
-    visit: (limit) => this.#visit(limit),
-    closed: (error) => this.#end(error),
-  };
 
   #begin(
     method: Method,
@@ -285,7 +282,7 @@ export class Messenger implements Caller {
       request.reject(options.signal.reason);
       return request;
     }
-    if (options.timeoutMs !== undefined) this.#limit(request, options.timeoutMs);
+    if (options.timeoutMs !== undefined) this.#timeouts.limit(request, options.timeoutMs);
     try {
       this.#requester.begin(request);
     } catch (error) {
@@ -310,135 +307,12 @@ export class Messenger implements Caller {
     if (state !== 'closed' && !side.ends.isTold(error)) throw error;
   }
 
-  #visit(limit: number): boolean {
-    if (this.#reading) return false;
-    this.#reading = true;
-    const { ends } = this.connection.side;
-    let taken = 0;
-    try {
-      while (
-        taken < limit &&
-        !this.#responder.overloaded &&
-        this.#ended === null &&
-        ends.violation === null
-      ) {
-        const message = this.connection.front();
-        if (message === null) break;
-        if (this.#state === 'raw' && !isTakenRaw(message.type)) {
-          // It waits in the ring.
-          this.#reader.wants = false;
-          break;
-        }
-        this.#receive(message);
-        taken++;
-      }
-    } finally {
-      this.#reading = false;
-    }
-    if (this.#ended !== null) return taken > 0;
+  #visited(): boolean {
     this.#requester.refill();
     const sent = this.#sender.pump(this.#requester.refill);
-    if (this.#deadlines.size > 0 && ++this.#visits % VISITS_PER_CLOCK === 0) this.#look();
+    this.#timeouts.visit();
     if (this.#draining) this.#tellDrained();
-    return taken > 0 || sent;
-  }
-
-  /** Takes a packet. It is popped before anybody acts on it: who dies with it does not have it again. */
-  #receive(message: Message): void {
-    const header = this.#header;
-    let wrong: string | null = null;
-    try {
-      wrong = header.read(message) ?? this.#dispatch(header, message);
-    } finally {
-      this.#pop();
-    }
-    if (wrong === null || this.connection.side.ends.closed) return;
-    this.connection.side.violate(new TcpshmError('ERR_PROTOCOL', `a packet that cannot be: ${wrong}`));
-  }
-
-  #dispatch(header: PacketHeader, message: Message): string | null {
-    const answer = (header.flags & Flag.answer) !== 0;
-    const to = answer ? this.#requester : this.#responder;
-    switch (header.kind) {
-      case PacketKind.open:
-        this.#responder.open(header, message);
-        return null;
-      case PacketKind.data:
-        return to.data(header, message);
-      case PacketKind.credit:
-        return to.credit(header);
-      case PacketKind.fail: {
-        const payload = Uint8Array.prototype.slice.call(message.bytes().subarray(header.headerBytes));
-        this.#pop();
-        return answer ? this.#requester.fail(header, payload) : this.#responder.cancel(header, payload);
-      }
-      case PacketKind.raw: {
-        const { onRaw } = this.#settings;
-        if (onRaw === null) return 'raw bytes, which nobody takes here';
-        const bytes = Uint8Array.prototype.slice.call(message.bytes().subarray(header.headerBytes));
-        this.#pop();
-        onRaw(bytes);
-        return null;
-      }
-      case PacketKind.cancel:
-        this.#pop();
-        return this.#responder.cancel(header, null);
-      default:
-        return this.#greet(readHello(message));
-    }
-  }
-
-  readonly #pop = (): void => {
-    const { ends } = this.connection.side;
-    if (!ends.closed && ends.consumer.held) this.connection.pop();
-  };
-
-  #greet(hello: Hello | string): string | null {
-    if (typeof hello === 'string') return hello;
-    this.#pop();
-    const isNew = hello.incarnation !== this.#peer;
-    const known = hello.answering === this.#incarnation;
-    this.#peer = hello.incarnation;
-    this.#sender.compresses =
-      hello.compression !== '' && hello.compression === this.#settings.compression?.name;
-    // What was to be told to the one that is gone would be wrong for this one.
-    if (hello.begins) this.#sender.forgetControls();
-    if (isNew) {
-      this.#sender.hello = this.#hello(this.#sender.hello?.begins ?? false);
-    }
-    this.#responder.greeted(hello, known);
-    this.#requester.greeted(hello, known, isNew);
-    return null;
-  }
-
-  #hello(begins: boolean): Hello {
-    const { windowBytes, maxRequests, compression } = this.#settings;
-    return {
-      incarnation: this.#incarnation,
-      begins,
-      popped: this.#popped,
-      windowBytes,
-      requests: maxRequests,
-      answering: this.#peer,
-      compression: compression?.name ?? '',
-    };
-  }
-
-  /** A request or a handler may take so long. */
-  #limit(timed: OwnRequest | Served, timeoutMs: number): void {
-    this.#deadlines.add(timed, performance.now() + timeoutMs);
-    this.#timer ??= setInterval(() => this.#look(), TICK_MS).unref();
-  }
-
-  /** Ends what has no time left. */
-  #look(): void {
-    for (const timed of this.#deadlines.expire(performance.now())) {
-      if (timed instanceof OwnRequest) this.#requester.expire(timed);
-      else this.#responder.expire(timed as Served);
-    }
-    if (this.#deadlines.size > 0 || this.#timer === null) return;
-    clearInterval(this.#timer);
-    this.#timer = null;
+    return sent;
   }
 
   #tellDrained(): void {
@@ -450,10 +324,10 @@ export class Messenger implements Caller {
   #end(error: TcpshmError): void {
     if (this.#ended !== null) return;
     this.#ended = error;
+    this.#packets.stop();
     this.#requester.close(error);
     this.#responder.close(error);
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    this.#timeouts.stop();
     this.#tellDrained();
   }
 }
@@ -463,45 +337,8 @@ export class Messenger implements Caller {
  * when it has one or a channel already, ERR_OPTION, ERR_CLOSED.
  */
 export function messenger(connection: Connection, options: MessengerOptions = {}): Messenger {
-  const { side } = connection;
-  if (connection.state === 'closed') throw side.closedError();
-  if (side.reader !== null) {
-    throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-  }
+  connection.side.throwIfRead();
   return new Messenger(connection, options);
 }
 
 const NO_OPTIONS: RequestOptions = {};
-
-/** Throws ERR_OPTION. */
-function checkRequest(options: RequestOptions): void {
-  checkOptions(options);
-  const { body, signal } = options;
-  duration(options.timeoutMs, 'timeoutMs', 1);
-  choice(options.priority, 'priority', PRIORITIES);
-  const idempotent = flag(options.idempotent, 'idempotent', false);
-  const oneShot = flag(options.oneShot, 'oneShot', false);
-  flag(options.synchronous, 'synchronous', false);
-  if (idempotent && oneShot) {
-    throw new TcpshmError('ERR_OPTION', 'what is sent once cannot be idempotent, which is sent again');
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TcpshmError('ERR_OPTION', `signal must be an AbortSignal, got ${typeof signal}`);
-  }
-  if (body === undefined) return;
-  const isFunction = typeof body === 'function';
-  if (idempotent && !isFunction) {
-    throw new TcpshmError(
-      'ERR_OPTION',
-      'the body of an idempotent request must be a function that gives it anew',
-    );
-  }
-  const isIterable =
-    typeof body === 'object' && body !== null && (Symbol.asyncIterator in body || Symbol.iterator in body);
-  if (!isFunction && !isIterable) {
-    throw new TcpshmError(
-      'ERR_OPTION',
-      `body must be iterable, or a function that gives such, got ${String(body)}`,
-    );
-  }
-}

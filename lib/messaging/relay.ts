@@ -56,11 +56,8 @@ export class Relay {
    */
   link(one: Connection, other: Connection): void {
     if (one === other) throw new TcpshmError('ERR_OPTION', `'${one.remoteName}' cannot be joined to itself`);
-    for (const connection of [one, other]) {
-      if (connection.state === 'closed') throw connection.side.closedError();
-      if (connection.side.reader === null) continue;
-      throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-    }
+    one.side.throwIfRead();
+    other.side.throwIfRead();
     checkRoom(one, other);
     checkRoom(other, one);
     const repairs = [behind(one, other), behind(other, one)];

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
+import type { Reader } from '../connection/delivery.js';
 import type { Message } from '../ring/message.js';
 import type { DisconnectReason } from '../session/disconnect.js';
 
@@ -18,9 +18,9 @@ export class RelayLeg implements Reader {
     this.#from = from;
     this.#to = to;
     this.#over = over;
-    from.side.reader = this;
+    from.side.delivery.reader = this;
     // One that sleeps does not know of it yet.
-    from.side.stir();
+    from.side.sleep.stir();
   }
 
   get wants(): boolean {
@@ -77,7 +77,7 @@ export class RelayLeg implements Reader {
         this.#waits = false;
         if (this.#from.state === 'closed') return;
         if (this.#finishing) this.#finish();
-        else this.#from.side.stir();
+        else this.#from.side.sleep.stir();
       },
       // It was closed, and this one with it.
       () => {},
@@ -88,7 +88,7 @@ export class RelayLeg implements Reader {
   #finish(): void {
     if (this.#from.state === 'connected') {
       this.#finishing = false;
-      this.#from.side.stir();
+      this.#from.side.sleep.stir();
       return;
     }
     this.visit(Number.POSITIVE_INFINITY);

@@ -31,7 +31,7 @@ export interface MethodSchemas<V, R> {
   readonly method?: Method;
 }
 
-/** One method of a service: made by `method`, `stream` and `notice`. */
+/** One method of a service: made by `method`, `streamOf` and `notice`. */
 export interface MethodDefinition<V, R, S extends Shape> extends MethodSchemas<V, R> {
   readonly shape: S;
 }

@@ -74,7 +74,7 @@ export class Polled implements Sleeper {
     if (sleep.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      const parked = sleep.park(bell, this.connection.side.reader?.wants ?? delivers);
+      const parked = sleep.park(bell, this.connection.side.delivery.reader?.wants ?? delivers);
       if (parked !== 'parked') return parked;
     }
     this.#onStir(() => {

@@ -126,10 +126,7 @@ export class RingPort extends EventEmitter<Events> {
     }
     checkOptions(options);
     const highWaterMark = highWaterMarkOf(options);
-    if (connection.state === 'closed') throw connection.side.closedError();
-    if (connection.side.reader !== null) {
-      throw new TcpshmError('ERR_BUSY', `the connection to '${connection.remoteName}' is read already`);
-    }
+    connection.side.throwIfRead();
     return new RingPort(highWaterMark, (port) => new SessionCarrier(connection, port));
   }
 

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.js';
-import type { Reader } from '../connection/side.js';
+import type { Reader } from '../connection/delivery.js';
 import { TcpshmError } from '../errors.js';
 import type { CarriedPort, Carrier } from './carrier.js';
 import { Outbox } from './outbox.js';
@@ -27,7 +27,7 @@ export class SessionCarrier implements Carrier, Reader {
     this.#port = port;
     this.#outbox = new Outbox(connection, structured, scratch, [], FIRST);
     this.#inbox = new SessionInbox(connection, structured, scratch);
-    connection.side.reader = this;
+    connection.side.delivery.reader = this;
     this.refChanged();
   }
 
@@ -56,7 +56,7 @@ export class SessionCarrier implements Carrier, Reader {
 
   stir(): void {
     const { side, state } = this.#connection;
-    side.stir();
+    side.sleep.stir();
     // Nobody polls it meanwhile.
     if (state === 'disconnected') queueMicrotask(() => this.#look());
   }

@@ -136,9 +136,10 @@ export class Server implements Pollable {
 
   /**
    * Starts listening, and gives the address: with the real port. May be called for several addresses. Throws
-   * ERR_LISTEN when the address is in use or not to be had, ERR_INSECURE, ERR_OPTION, ERR_CLOSED. With `groups.worker` the threads are
-   * up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as the cause. Throws
-   * the reason of its `signal`: it does not listen then, and threads that were started stay for the next time.
+   * ERR_LISTEN when the address is in use or not to be had, ERR_INSECURE, ERR_OPTION, ERR_CLOSED. With `groups.worker`
+   * the threads are up when this resolves: throws ERR_WORKER when one cannot be started, with what its module threw as
+   * the cause. Throws the reason of its `signal`: it does not listen then, and threads that were started stay for the
+   * next time.
    */
   async listen(
     options: Extract<ListenOptions, { port: number }> & WaitOptions,

@@ -37,6 +37,11 @@ const PASSING: readonly ErrorCode[] = [
   'ERR_SYSTEM',
 ];
 
+/** Whether a login that was refused with this code may be let in at the next attempt. */
+export function mayPass(code: ErrorCode): boolean {
+  return PASSING.includes(code);
+}
+
 /** Checks the option and fills in what was left out; null for off. Throws ERR_OPTION. */
 export function backoffSettings(option: unknown): BackoffSettings | null {
   if (option === undefined || option === false) return null;
@@ -109,7 +114,7 @@ export class Backoff {
 
   /** The attempt failed: the delay until the next one, or null if there is no use in one or no more are allowed. */
   failed(code: ErrorCode, random: number): number | null {
-    if (!PASSING.includes(code) || this.#attempts >= this.#settings.maxAttempts) return null;
+    if (!mayPass(code) || this.#attempts >= this.#settings.maxAttempts) return null;
     this.#delayMs = delayBefore(this.#attempts + 1, this.#settings, random);
     this.#dueAt = Number.NaN;
     return this.#delayMs;

@@ -8,7 +8,7 @@ export const DISCONNECT_REASONS = [
   'network failed', // the socket reported an error
   'journal failed', // the disk did not take what must be safe before it is sent (durability 'disk'); the error says why
   'taken over', // this side is another process's by now, as this one was silent for its timeout: the connection is closed
-  'memory lost', // the file that the session is in is not what it was: another program has shortened it, say; the connection is closed
+  'memory lost', // its file is not what it was: another program has shortened it, say; the connection is closed
   'moved', // the server has moved the connection to another group: there it goes on, and the peer notices nothing
   'handler failed', // a handler in the thread of a group threw: the error says what; the client may log in again
   'protocol violated', // it sent what the protocol does not allow; the error says what

@@ -1,6 +1,7 @@
 /**
- * The messages of a login and the refusal, as bytes: four, after two more where both sides share a key (`seal.ts`). All that arrives is untrusted: each field is bounded when
- * it is read, and a field that is not as it must be is an ERR_PROTOCOL that names it.
+ * The messages of a login and the refusal, as bytes: four, after two more where both sides share a key (`seal.ts`). All
+ * that arrives is untrusted: each field is bounded when it is read, and a field that is not as it must be is an
+ * ERR_PROTOCOL that names it.
  */
 import { ERROR_CODES, type ErrorCode, TcpshmError } from '../errors.js';
 import { isCapacity } from '../ring/memory.js';

@@ -41,8 +41,9 @@ export function beginJournal(
 
 /**
  * Opens a journal: checks its state, or brings it back. In the boot in which it was opened before, as the same file,
- * its pages are what was stored, up to the last instruction of a process that was killed. After another boot, or in a copy, some may be old
- * and some new, and only a checkpoint tells which: then the journal goes back to the newest one that is whole.
+ * its pages are what was stored, up to the last instruction of a process that was killed. After another boot, or in a
+ * copy, some may be old and some new, and only a checkpoint tells which: then the journal goes back to the newest one
+ * that is whole.
  *
  * Throws ERR_SEGMENT, with nothing changed, when no state is to be trusted; what the disk throws.
  */

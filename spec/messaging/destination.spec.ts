@@ -351,6 +351,22 @@ describe('a destination', () => {
       await closing;
       expect(outcomes).to.deep.equal({ one: 'ERR_CLOSED' });
     });
+
+    it('in order while it runs and its server does not come back: the run ends too', async () => {
+      const runs: unknown[] = [];
+      const server = scene.serving(runs);
+      const address = await scene.address(server, 'tcp native');
+      const destination = scene.destination(address, { resumeMs: 50 });
+      scene.apart.add(destination);
+      const running = destination.run();
+      const outcomes = scene.outcomes({ one: destination.request('hang', 1) });
+      await scene.until(() => runs.length === 1, 'the request to run');
+      const closing = destination.close();
+      await server.close();
+      await scene.settled(closing, 'its end');
+      expect(outcomes).to.deep.equal({ one: 'ERR_UNANSWERED' });
+      await scene.settled(running, 'the end of its run');
+    });
   });
 
   it('uses the sessions of its names again, in the next process too', async () => {
@@ -449,6 +465,9 @@ describe('a destination', () => {
       { idempotent: true, body: [] },
       { synchronous: 1 },
       { signal: 1 },
+      { priority: 'soon' },
+      { oneShot: 1 },
+      { body: 7 },
     ]) {
       await scene.refused(destination.request('echo', 1, wrong as object), 'ERR_OPTION');
     }

@@ -49,6 +49,17 @@ export class RawClient {
     this.#connected.socket.write(bytes);
   }
 
+  /** Says it byte by byte, and never all of it, until the server hangs up: how many bytes there were until then. */
+  async drip(bytes: Uint8Array): Promise<number> {
+    let said = 0;
+    await this.#scene.until(() => {
+      if (this.ended) return true;
+      if (said < bytes.length - 1) this.say(bytes.subarray(said, ++said));
+      return false;
+    }, 'the server to drop it');
+    return said;
+  }
+
   hangUp(): void {
     this.#connected.socket.destroy();
   }

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { helloOf } from '../support/frames.js';
 import { newName, Scene } from './support.js';
 
 /** Modules of the library, for threads that speak the protocol themselves. */
@@ -55,20 +56,7 @@ describe('a login between threads', () => {
     it(`is over at once when the thread of the client ${how} in its middle`, async () => {
       const server = scene.server({ loginTimeoutMs: NEVER_MS });
       const address = await scene.address(server, 'inproc');
-      const hello = {
-        client: scene.clientName,
-        server: '',
-        transport: 'inproc',
-        bootId: '',
-        clientToServer: 0,
-        serverToClient: 0,
-        overTcp: { clientToServer: 0, serverToClient: 0 },
-        heartbeatIntervalMs: 3000,
-        connectionTimeoutMs: 10_000,
-        codec: '',
-        protocol: { name: '', oldest: 0, newest: 0 },
-        login: new Uint8Array(0),
-      };
+      const hello = helloOf(scene.clientName, { transport: 'inproc' });
       const { worker, words } = scene.worker(hesitant(rest), {
         modules: MODULES,
         server: server.name,

@@ -3,21 +3,14 @@ import fc from 'fast-check';
 import { agree, reconcile, type ServerTerms } from '../../lib/session/agreement.js';
 import type { Hello, Welcome } from '../../lib/session/loginMessages.js';
 import { canBothBeTrue, FRESH_STATE, isFresh, type Point, type SideState } from '../../lib/session/state.js';
+import { helloOf } from '../support/frames.js';
 
-const HELLO: Hello = {
-  client: 'c',
-  server: '',
+const HELLO = helloOf('c', {
   transport: 'auto',
   bootId: 'boot',
-  clientToServer: 0,
-  serverToClient: 0,
-  overTcp: { clientToServer: 0, serverToClient: 0 },
   heartbeatIntervalMs: 10,
   connectionTimeoutMs: 100,
-  codec: '',
-  protocol: { name: '', oldest: 0, newest: 0 },
-  login: new Uint8Array(0),
-};
+});
 const NONE = { inproc: 0, shm: 0, tcp: 0 };
 const TERMS: ServerTerms = {
   name: 's',

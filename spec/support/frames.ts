@@ -2,9 +2,9 @@
 import { controlFrame, FRAME_HEADER_BYTES, FrameHeader, FrameKind } from '../../lib/session/frame.js';
 import { encodeHello, type Hello } from '../../lib/session/loginMessages.js';
 
-/** A login as a client of this version sends it. */
-export function helloFrame(client: string, fields: Partial<Hello> = {}): Buffer {
-  const hello: Hello = {
+/** What a client of this version says that was given no options, but for these fields. */
+export function helloOf(client: string, fields: Partial<Hello> = {}): Hello {
+  return {
     client,
     server: '',
     transport: 'tcp',
@@ -19,7 +19,11 @@ export function helloFrame(client: string, fields: Partial<Hello> = {}): Buffer 
     login: new Uint8Array(0),
     ...fields,
   };
-  return Buffer.from(controlFrame(FrameKind.hello, encodeHello(hello)));
+}
+
+/** The same as its frame. */
+export function helloFrame(client: string, fields: Partial<Hello> = {}): Buffer {
+  return Buffer.from(controlFrame(FrameKind.hello, encodeHello(helloOf(client, fields))));
 }
 
 /** Ring bytes, or none, with an acknowledgement: in order as to its form, whatever it says. */
