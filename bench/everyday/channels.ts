@@ -1,9 +1,10 @@
 /** Values over a channel, there and back, in the ways that it has. */
-import { bytesCodec, channel, msgpack } from '../../lib/index.js';
+import { bytesCodec, channel, type MsgpackOptions, msgpack } from '../../lib/index.js';
 import { stamp, verify } from '../mix.js';
 import { viewOf } from '../peers/link.js';
 import type { RoundTrip, Subject } from '../subject.js';
 import {
+  ORDER_RECORDS,
   type Order,
   orderOf,
   type Quote,
@@ -35,11 +36,15 @@ function subjectOf(name: string, start: (cpu: number) => Promise<RoundTrip>): Su
 const handled = <T>(name: string, connect: Connect<T>): Subject =>
   subjectOf(name, (cpu) => HandlerTrips.start<T>((listener) => connect(cpu, listener)));
 
-const connectOrders: Connect<Order> = async (cpu, listener) => {
-  const { connection, stop } = await startSides('handlers', cpu, (error) => listener.failed(error));
-  const orders = channel(connection, msgpack<Order>()).on('any', (order) => listener.answered(order));
-  return { send: (sequence) => sent(orders.send(orderOf(sequence))), verify: verifyOrder, stop };
-};
+const connectOrders =
+  (duty: Duty, options: MsgpackOptions): Connect<Order> =>
+  async (cpu, listener) => {
+    const { connection, stop } = await startSides(duty, cpu, (error) => listener.failed(error));
+    const orders = channel(connection, msgpack<Order>(options)).on('any', (order) =>
+      listener.answered(order),
+    );
+    return { send: (sequence) => sent(orders.send(orderOf(sequence))), verify: verifyOrder, stop };
+  };
 
 const connectBytes: Connect<Uint8Array> = async (cpu, listener) => {
   const { connection, stop } = await startSides('bytes', cpu, (error) => listener.failed(error));
@@ -71,7 +76,8 @@ const connectQuotes: Connect<Quote> = async (cpu, listener) => {
   };
 };
 
-export const handlers = handled('everyday/object/handlers', connectOrders);
+export const handlers = handled('everyday/object/handlers', connectOrders('handlers', {}));
+export const records = handled('everyday/object/records', connectOrders('records', ORDER_RECORDS));
 export const bytes = handled('everyday/bytes', connectBytes);
 export const structs = handled('everyday/struct', connectQuotes);
 

@@ -1,8 +1,8 @@
 /** The worker thread of `sides.ts`. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { bytesCodec, type Connection, channel, msgpack, Server } from '../../lib/index.js';
+import { bytesCodec, type Codec, type Connection, channel, msgpack, Server } from '../../lib/index.js';
 import { pinThread } from '../pinning.js';
-import { type Quote, quote, writeQuote } from './messages.js';
+import { ORDER_RECORDS, type Quote, quote, writeQuote } from './messages.js';
 import { type FarWork, RUN, SERVER } from './sides.js';
 
 const { duty, cpu, sharedDirectory } = workerData as FarWork;
@@ -10,10 +10,8 @@ const { duty, cpu, sharedDirectory } = workerData as FarWork;
 const MAX_LOOKS = 2 ** 30;
 
 const duties: Record<FarWork['duty'], (connection: Connection) => void> = {
-  handlers(connection) {
-    const orders = channel(connection, msgpack());
-    orders.on('any', (order) => sent(orders.send(order)));
-  },
+  handlers: (connection) => answerBy(msgpack(), connection),
+  records: (connection) => answerBy(msgpack(ORDER_RECORDS), connection),
   receive(connection) {
     const orders = channel(connection, msgpack());
     const answer = async (): Promise<void> => {
@@ -47,6 +45,11 @@ const duties: Record<FarWork['duty'], (connection: Connection) => void> = {
     });
   },
 };
+
+function answerBy(codec: Codec<unknown>, connection: Connection): void {
+  const orders = channel(connection, codec);
+  orders.on('any', (order) => sent(orders.send(order)));
+}
 
 function sent(done: boolean): void {
   if (!done) throw new Error('no room for an answer, though one message is on its way');

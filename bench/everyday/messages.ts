@@ -1,5 +1,5 @@
 /** What the messages of this benchmark carry: an object as applications have them, bytes, and a struct. */
-import { type Cursor, struct } from '../../lib/index.js';
+import { type Cursor, type MsgpackOptions, struct } from '../../lib/index.js';
 
 /** Ten fields, of which two have parts. */
 export interface Order {
@@ -14,6 +14,14 @@ export interface Order {
   readonly tags: readonly string[];
   readonly customer: { readonly name: string; readonly city: string; readonly level: number };
 }
+
+/** What both sides know of it with records. */
+export const ORDER_RECORDS: MsgpackOptions = {
+  records: [
+    ['id', 'symbol', 'side', 'price', 'quantity', 'live', 'placedAt', 'note', 'tags', 'customer'],
+    ['name', 'city', 'level'],
+  ],
+};
 
 const SYMBOLS = ['ACME', 'GLOBEX', 'INITECH', 'UMBRELLA'] as const;
 

@@ -12,6 +12,11 @@ export const AGENDA: Agenda = {
       load: async () => (await import('./channels.js')).handlers,
     },
     {
+      name: 'everyday/object/records',
+      peer: ORDERS,
+      load: async () => (await import('./channels.js')).records,
+    },
+    {
       name: 'everyday/object/receive',
       peer: ORDERS,
       load: async () => (await import('./channels.js')).receive,

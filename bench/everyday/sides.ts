@@ -13,7 +13,7 @@ export const RUN: RunOptions = { idle: 'yield' };
 export const SERVER = 'bench-everyday';
 
 /** What the far side does: sends back what comes, in several ways, or sends as many quotes as it is asked for. */
-export type Duty = 'handlers' | 'receive' | 'bytes' | 'struct' | 'produce';
+export type Duty = 'handlers' | 'records' | 'receive' | 'bytes' | 'struct' | 'produce';
 
 export interface FarWork {
   readonly duty: Duty;

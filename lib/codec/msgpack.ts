@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
 import { addExtension, Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
@@ -11,6 +13,15 @@ export interface MsgpackOptions {
    * the time. Default false: a cycle is an ERR_CODEC. What either way writes, the other one reads.
    */
   readonly cyclic?: boolean;
+  /**
+   * The keys of objects that are sent often: 1 to 32 lists, each with keys in the order in which the objects have them. An
+   * object with just these keys is written as the number of its list and its values: about half as many bytes, and half
+   * the time. All others arrive just as well. Both sides have to say the same lists: a login between others is refused, as
+   * they are part of the codec's name.
+   *
+   *     msgpack<Order>({ records: [['id', 'symbol', 'customer'], ['name', 'city']] })
+   */
+  readonly records?: readonly (readonly string[])[];
 }
 
 /**
@@ -37,15 +48,18 @@ export interface MsgpackOptions {
  * cleared again, and reads the strings of a small buffer faster. And what a peer can still write to is not parsed.
  */
 export function msgpack<T = unknown>(options: MsgpackOptions = {}): Codec<T> {
-  const { cyclic = false } = options;
+  const { cyclic = false, records } = options;
   if (typeof cyclic !== 'boolean') {
     throw new TcpshmError('ERR_OPTION', `cyclic must be a boolean, got ${String(cyclic)}`);
   }
+  if (records !== undefined) return withRecords(checkedRecords(records), cyclic);
   return { name: 'msgpack', version: 1, encode: cyclic ? encodeCyclic : encode, decode: decode<T> };
 }
 
-/** The first byte of a message with records. */
+/** The first byte of a message with records that it defines itself. */
 const RECORDS_FOLLOW = 0xc1;
+/** What msgpackr numbers in one byte. */
+const MAX_RECORDS = 32;
 /** What larger messages are decoded in is not kept. */
 const KEPT_BYTES = 65536;
 /** Gives where the bytes are in msgpackr's own memory, which the next value may use again. */
@@ -73,8 +87,8 @@ Object.defineProperty(plain, 'mapAsEmptyObject', {
     throw HAS_MAP;
   },
 });
-const records = new Packr({ ...COMMON, mapsAsObjects: false, structuredClone: false });
-/** Reads what `records` writes too. */
+const selfContained = new Packr({ ...COMMON, mapsAsObjects: false, structuredClone: false });
+/** Reads what `selfContained` writes too. */
 const graphs = new Packr({ ...COMMON, mapsAsObjects: false, structuredClone: true });
 
 /**
@@ -99,7 +113,7 @@ function encode(sink: MessageSink, value: unknown): Message | null {
     packed = plain.encode(value, IN_PLACE);
   } catch (error) {
     if (error !== HAS_MAP) throw refused(value, error);
-    return encodeRecords(sink, value, records);
+    return encodeRecords(sink, value, selfContained, 1);
   } finally {
     encoding = outer;
   }
@@ -110,10 +124,11 @@ function encode(sink: MessageSink, value: unknown): Message | null {
 }
 
 function encodeCyclic(sink: MessageSink, value: unknown): Message | null {
-  return encodeRecords(sink, value, graphs);
+  return encodeRecords(sink, value, graphs, 1);
 }
 
-function encodeRecords(sink: MessageSink, value: unknown, packr: Packr): Message | null {
+/** Behind so many bytes: one that tells of records, or none where nothing else comes. */
+function encodeRecords(sink: MessageSink, value: unknown, packr: Packr, head: 0 | 1): Message | null {
   let packed: Packed;
   const outer = encoding;
   encoding = true;
@@ -125,26 +140,87 @@ function encodeRecords(sink: MessageSink, value: unknown, packr: Packr): Message
     encoding = outer;
   }
   const { start = 0, end = packed.length } = packed;
-  const message = sink.alloc(1 + end - start);
+  const message = sink.alloc(head + end - start);
   if (message === null) return null;
-  message.setUint8(0, RECORDS_FOLLOW);
-  message.setSlice(packed, start, end, 1);
+  if (head === 1) message.setUint8(0, RECORDS_FOLLOW);
+  message.setSlice(packed, start, end, head);
   return message;
 }
 
 function decode<T>(message: Message): T {
+  return decodeBy(message, readAny) as T;
+}
+
+function readAny(size: number): unknown {
+  if (size > 1 && scratch[0] === RECORDS_FOLLOW) return graphs.decode(scratch, { start: 1, end: size });
+  return plain.decode(scratch, size);
+}
+
+/** With a function that reads the first bytes of `scratch`, so many. */
+function decodeBy(message: Message, read: (size: number) => unknown): unknown {
   const { size } = message;
   if (size > scratch.length) scratch = Buffer.allocUnsafeSlow(size);
   message.copyTo(scratch);
   try {
-    if (size > 1 && scratch[0] === RECORDS_FOLLOW)
-      return graphs.decode(scratch, { start: 1, end: size }) as T;
-    return plain.decode(scratch, size) as T;
+    return read(size);
   } catch (error) {
     throw notDecoded('msgpack', message, error);
   } finally {
     if (scratch.length > KEPT_BYTES) scratch = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
+}
+
+/**
+ * Records that both sides know from the start, so every message still stands for itself. What is none of them a message
+ * defines where it first has it.
+ */
+function withRecords<T>(records: readonly (readonly string[])[], cyclic: boolean): Codec<T> {
+  const shared = {
+    ...COMMON,
+    mapsAsObjects: false,
+    maxSharedStructures: records.length,
+    // Rather than `structures`: those that a reader gets by this, no message can define anew for the next ones.
+    getStructures: () => records.map((keys) => [...keys]),
+  };
+  const writer = new Packr({ ...shared, structuredClone: cyclic });
+  const reader = new Packr({ ...shared, structuredClone: true });
+  const read = (size: number): unknown => reader.decode(scratch, size);
+  return {
+    name: `msgpack-${createHash('sha256').update(JSON.stringify(records)).digest('hex').slice(0, 12)}`,
+    version: 1,
+    encode: (sink, value) => encodeRecords(sink, value, writer, 0),
+    decode: (message) => decodeBy(message, read) as T,
+  };
+}
+
+function checkedRecords(records: unknown): readonly (readonly string[])[] {
+  if (!Array.isArray(records) || records.length === 0 || records.length > MAX_RECORDS) {
+    throw new TcpshmError(
+      'ERR_OPTION',
+      `records must be 1 to ${MAX_RECORDS} lists of keys, got ${inspect(records)}`,
+    );
+  }
+  const known = new Set<string>();
+  return records.map((keys: unknown) => {
+    const name = JSON.stringify(keys);
+    if (!isRecord(keys) || known.has(name)) {
+      throw new TcpshmError(
+        'ERR_OPTION',
+        `a record is a list, which no other one is like, of different keys other than '__proto__', got ${inspect(keys)}`,
+      );
+    }
+    known.add(name);
+    return [...keys];
+  });
+}
+
+function isRecord(keys: unknown): keys is readonly string[] {
+  return (
+    Array.isArray(keys) &&
+    keys.length > 0 &&
+    keys.every((key) => typeof key === 'string' && key !== '__proto__') &&
+    new Set(keys).size === keys.length
+  );
 }
 
 /** What encoding a value threw. */

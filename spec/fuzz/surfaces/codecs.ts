@@ -76,6 +76,15 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   { codec: msgpack() as Codec<unknown>, value },
   { codec: msgpack({ cyclic: true }) as Codec<unknown>, value },
+  {
+    codec: msgpack({
+      records: [
+        ['field0', 'field1'],
+        ['field0', 'field1', 'field2'],
+      ],
+    }) as Codec<unknown>,
+    value,
+  },
   { codec: json() as Codec<unknown>, value: plain },
   { codec: textCodec as Codec<unknown>, value: (random) => 'täxt\u{1f600}'.repeat(random.below(30)) },
   { codec: bytesCodec as Codec<unknown>, value: (random) => randomBytes(random, random.below(100)) },
