@@ -343,6 +343,8 @@ export class HostilePeer {
         return;
       }
       this.#taken = id;
+      // Of a notification nobody is told what becomes of it.
+      if ((flags & Flag.notice) !== 0) this.over.add(id);
       const flow = new ToldFlow();
       this.requests.set(id, flow);
       flow.told(flags, text);

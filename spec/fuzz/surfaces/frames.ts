@@ -119,7 +119,8 @@ export const frames: Surface = {
     const buffer = new ArrayBuffer(256 + FRAME_HEADER_BYTES);
     const block: Block = { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
     let popped = 0;
-    refusesAtMost(['ERR_PROTOCOL', 'ERR_PROTOCOL_VERSION'], () => {
+    // What begins as TLS does is told as that.
+    refusesAtMost(['ERR_PROTOCOL', 'ERR_PROTOCOL_VERSION', 'ERR_TLS'], () => {
       for (let at = 0; at < bytes.length; ) {
         const restored = reader.restore(block);
         const count = Math.min(random.between(1, 256), bytes.length - at, block.bytes.length - restored);
