@@ -15,6 +15,7 @@ import {
   NONCE_BYTES,
   type Welcome,
 } from '../session/loginMessages.js';
+import { segmentFileName } from '../session/names.js';
 import { showProtocol } from '../session/protocol.js';
 import { Seal } from '../session/seal.js';
 import { FRESH_STATE, isFresh, type SequenceNumbers, type SideState } from '../session/state.js';
@@ -188,6 +189,7 @@ export class ClientLogin {
     const expected = { client: this.#hello.client, server: welcome.server, sessionId: welcome.sessionId };
     if (welcome.transport === 'inproc')
       return openShared(sharedMemoryOf(this.#talk.wire), 'client', expected);
+    checkSegmentPath(welcome.path, this.#hello.client, welcome.server);
     const timeoutMs = this.#guest.liveness.connectionTimeoutMs;
     const open = openSegmentFile(welcome.path, 'client', expected, { timeoutMs });
     if (open !== null) return open;
@@ -249,4 +251,18 @@ export class ClientLogin {
     }
     this.#done = true;
   }
+}
+
+/**
+ * Where the segment lies is the server's to say, but not which file that is: one that is no session of these two is not
+ * opened, whatever else this user may write. Throws ERR_PROTOCOL.
+ */
+function checkSegmentPath(path: string, client: string, server: string): void {
+  const expected = segmentFileName(client, server);
+  if (path.slice(path.lastIndexOf('/') + 1) === expected && !path.includes('\0')) return;
+  throw new TcpshmError(
+    'ERR_PROTOCOL',
+    `expected the server '${server}' to offer a segment named '${expected}', it offered ${JSON.stringify(path)},` +
+      " which was not opened: connect with transport 'tcp', or to a server that is to be trusted",
+  );
 }

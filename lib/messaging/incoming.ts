@@ -28,6 +28,8 @@ export class IncomingFlow {
   #received = 0;
   #taken = 0;
   #granted: number;
+  /** What is granted at first. */
+  readonly #leastGranted: number;
   /** Of the value that is put together: bytes and costs. */
   #inValue = false;
   #valueBytes = 0;
@@ -35,7 +37,8 @@ export class IncomingFlow {
 
   constructor(limits: IncomingLimits) {
     this.#limits = limits;
-    this.#granted = Math.max(limits.windowBytes, LEAST_WINDOW_BYTES);
+    this.#leastGranted = Math.max(limits.windowBytes, LEAST_WINDOW_BYTES);
+    this.#granted = this.#leastGranted;
   }
 
   /** Whether a value has begun and not ended. */
@@ -74,6 +77,10 @@ export class IncomingFlow {
     this.#valueBytes += bytes;
     if (this.#valueBytes > this.#limits.maxValueBytes) {
       return { code: 'ERR_LIMIT', message: `a value of more than ${this.#limits.maxValueBytes} bytes` };
+    }
+    // A piece that is kept costs more than its bytes. Who sends with the least pieces that there are stays below two thirds.
+    if (this.#valueCost + cost > 3 * this.#limits.maxValueBytes + this.#leastGranted) {
+      return { code: 'ERR_LIMIT', message: `a value in pieces of too few bytes, ${bytes} in the last one` };
     }
     this.#received += cost;
     this.#valueCost += cost;

@@ -101,7 +101,8 @@ export class Requester implements PartsOwner {
   data(header: PacketHeader, message: Message): string | null {
     const request = this.#find(header);
     if (request === null || typeof request === 'string') return request;
-    if (header.flags === (WHOLE | Flag.answer) && request.parts === null) {
+    // One that comes behind fragments of another value is not in turn, which the assembler tells.
+    if (header.flags === (WHOLE | Flag.answer) && request.assembler === null) {
       let value: unknown;
       try {
         value = decodeInPlace(this.#reading.codec, header, message);

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { thrownBy } from '../support/failure.js';
-import { randomSeed } from '../support/random.js';
+import { Random, randomSeed } from '../support/random.js';
 import { Find, fuzz } from './fuzz.js';
+import { BytesRandom } from './guided/bytesRandom.js';
+import { randomBytes } from './mutate.js';
 import { SURFACES } from './surfaces/all.js';
 
 const CASES = 1500;
@@ -11,6 +13,13 @@ const REGRESSIONS: readonly (readonly [string, number])[] = [
   // Half of a surrogate pair, which is no text: a fault of the generator.
   ['codecs', 17],
 ];
+
+/** The same of guided fuzzing, with the bytes that have found it. */
+const GUIDED_REGRESSIONS: readonly (readonly [string, string])[] = [
+  // What begins as TLS does.
+  ['frames', 'XQAAAAAAAAAAAAAAWyQLG0ABAAAAAAAAACwJejvrOwQ='],
+];
+const GUIDED_CASES = 200;
 
 describe('bytes of others', () => {
   for (const [name, surface] of Object.entries(SURFACES)) {
@@ -26,6 +35,23 @@ describe('bytes of others', () => {
       if (surface === undefined) throw new Error(`no surface ${name}`);
       fuzz(name, surface, seed, 1);
     }
+    for (const [name, bytes] of GUIDED_REGRESSIONS)
+      SURFACES[name]?.run(new BytesRandom(Buffer.from(bytes, 'base64')));
+  });
+
+  it('may be the choices of a fuzzer, of any length, the same again for the same', () => {
+    const random = new Random(randomSeed());
+    for (const surface of Object.values(SURFACES)) {
+      for (let n = 0; n < GUIDED_CASES; n++)
+        surface.run(new BytesRandom(randomBytes(random, random.below(600))));
+    }
+    const choices = (): number[] => {
+      const one = new BytesRandom(Uint8Array.of(7, 1, 2, 3, 4, 5));
+      return [one.below(4), one.next(), one.below(1000), one.next()];
+    };
+    // One byte, four, the one that is left of two, and none.
+    expect(choices()).to.deep.equal([3, 0x04030201, 5, 0]);
+    expect(new BytesRandom(new Uint8Array(0)).once(2)).to.equal(false);
   });
 
   it('that find something tell the seed of their case', () => {

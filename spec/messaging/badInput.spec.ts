@@ -1,14 +1,25 @@
 import { deflateRawSync } from 'node:zlib';
 import { expect } from 'chai';
-import { type Connection, deflate, type MessengerOptions, messenger } from '../../lib/index.js';
+import {
+  type Connection,
+  deflate,
+  type Messenger,
+  type MessengerOptions,
+  messenger,
+} from '../../lib/index.js';
 import {
   Flag,
+  type Hello,
+  helloBytes,
+  LEAST_REQUESTS,
+  LEAST_WINDOW_BYTES,
   MethodName,
   PacketHeader,
   PacketKind,
   typeOf,
   WHOLE,
   writeHeader,
+  writeHello,
 } from '../../lib/messaging/packet.js';
 import { type Pair, Scene } from '../peers/support.js';
 
@@ -57,6 +68,24 @@ class RawPeer {
     this.#connection.push();
   }
 
+  /** Says that it knows the messenger that has said hello with this number. */
+  hello(answering: number): void {
+    const hello: Hello = {
+      incarnation: 1,
+      begins: true,
+      popped: 0,
+      windowBytes: LEAST_WINDOW_BYTES,
+      requests: LEAST_REQUESTS,
+      answering,
+      compression: '',
+    };
+    const message = this.#connection.alloc(helloBytes(hello));
+    if (message === null) throw new Error('no room');
+    message.type = typeOf(PacketKind.hello, 0);
+    writeHello(message, hello);
+    this.#connection.push();
+  }
+
   readonly take = (): void => {
     for (let message = this.#connection.front(); message !== null; message = this.#connection.front()) {
       this.#header.read(message);
@@ -82,6 +111,7 @@ describe('bad input to a messenger', () => {
   let pair: Pair;
   let raw: RawPeer;
   let ran: unknown[];
+  let far: Messenger;
   beforeEach(() => begin({}));
   afterEach(() => scene.end());
 
@@ -92,7 +122,7 @@ describe('bad input to a messenger', () => {
     pair = await scene.pair('shm', capacity, { onMessage: () => {} });
     raw = new RawPeer(pair.local);
     ran = [];
-    messenger(pair.remote, { maxRequests: 64, maxValueBytes: 50_000, ...options })
+    far = messenger(pair.remote, { maxRequests: 64, maxValueBytes: 50_000, ...options })
       .handle('echo', (value) => {
         ran.push(value);
         return value;
@@ -112,6 +142,16 @@ describe('bad input to a messenger', () => {
     const { kind, payload } = await answer(id);
     expect(kind).to.equal(PacketKind.fail);
     expect(JSON.parse(payload.toString())).to.include({ code });
+  }
+
+  /** Which messenger it is that the peer talks to. */
+  async function hello(): Promise<number> {
+    const isHello = ({ kind }: Told): boolean => kind === PacketKind.hello;
+    await scene.until(() => {
+      raw.take();
+      return raw.told.some(isHello);
+    }, 'a hello');
+    return (raw.told.find(isHello) as Told).id;
   }
 
   /** Another request is answered all the same. */
@@ -156,6 +196,31 @@ describe('bad input to a messenger', () => {
     raw.send(PacketKind.data, WHOLE, 4, 0, FIVE);
     await failure(4, 'ERR_PROTOCOL');
     await unharmed(5);
+  });
+
+  it('an answer that is whole within the fragments of another one', async () => {
+    raw.hello(await hello());
+    const asked = far.request('asked').catch((error: unknown) => error);
+    await scene.until(() => {
+      raw.take();
+      return raw.told.some(({ kind }) => kind === PacketKind.open);
+    }, 'the request');
+    raw.send(PacketKind.data, Flag.answer | Flag.first, 1, 0, FIVE);
+    raw.send(PacketKind.data, Flag.answer | WHOLE, 1, 0, FIVE);
+    expect(await scene.settled(asked, 'the end of the request')).to.include({ code: 'ERR_PROTOCOL' });
+    await unharmed(1);
+  });
+
+  it('a value in pieces of nothing, without end', async () => {
+    raw.open(1, 'echo', FIVE, Flag.first);
+    for (let sent = 0; sent < 10_000 && raw.answerTo(1) === undefined; sent += 500) {
+      for (let n = 0; n < 500; n++) raw.send(PacketKind.data, 0, 1, 0);
+      await scene.turn();
+      raw.take();
+    }
+    await failure(1, 'ERR_LIMIT');
+    expect(ran).to.deep.equal([]);
+    await unharmed(2);
   });
 
   it('an id that was used before', async () => {

@@ -51,6 +51,35 @@ describe('an incoming flow', () => {
     expect(flow.accept(Flag.last, 60)).to.include({ code: 'ERR_LIMIT' });
   });
 
+  it('refuses a value in pieces of few bytes or none before these cost much more than a value may', () => {
+    for (const bytes of [0, 1]) {
+      const flow = new IncomingFlow({ ...LIMITS, maxValueBytes: 10_000 });
+      expect(flow.accept(Flag.first, bytes)).to.equal(null);
+      let refused = null;
+      let pieces = 0;
+      for (; refused === null && pieces < 10_000; pieces++) {
+        refused = flow.accept(0, bytes);
+        const due = flow.dueCredit();
+        if (due > 0) flow.grant(due);
+      }
+      expect(refused).to.include({ code: 'ERR_LIMIT' });
+      expect(pieces * FRAGMENT_COST).to.be.at.most(3 * 10_000 + LEAST_WINDOW_BYTES);
+    }
+  });
+
+  it('takes a value of the largest size in the least pieces that are sent', () => {
+    const least = 64;
+    const flow = new IncomingFlow(LIMITS);
+    const count = LIMITS.maxValueBytes / least;
+    for (let n = 1; n <= count; n++) {
+      const flags = (n === 1 ? Flag.first : 0) | (n === count ? Flag.last : 0);
+      expect(flow.accept(flags, least), `piece ${n}`).to.equal(null);
+      const due = flow.dueCredit();
+      if (due > 0) flow.grant(due);
+    }
+    expect(flow.inValue).to.equal(false);
+  });
+
   it('refuses more than it has granted, and grants more as values are taken', () => {
     const flow = new IncomingFlow(LIMITS);
     const bytes = 32_768 - FRAGMENT_COST;

@@ -64,8 +64,9 @@ export const HELP = `node dist/spec/soak/main.js COMMAND [options]
                          largest: messages of the largest size; mixed: now this, now that (mixed)
   --wire WIRE            native or net: what moves the bytes of the two (native)
 
-  requests  Kills the server of a messenger and cuts its link at random moments, and checks that every request is settled
-        as its mode promises: idempotent ones are answered, whatever happens.
+  requests  Kills the server of a messenger, and a process that asks, in turns, and cuts their links at random moments;
+        checks that every request is settled as its mode promises, idempotent ones answered, whatever happens; and that
+        all that was asked by those that were killed has one answer, by the ledger that they keep.
 
   --transport TRANSPORT  shm or tcp
   --kills N, --cuts N    how often (15, 15)

@@ -8,7 +8,9 @@ import { Worker } from 'node:worker_threads';
 import { newFolders } from '../support/folders.js';
 import { Random, randomSeed } from '../support/random.js';
 
-const LIBRARY = new URL('../../lib/index.js', import.meta.url).href;
+/** What a thread loads is most of what it costs: so these are the parts, and each stage has those that it needs. */
+const CLIENT = new URL('../../lib/client.js', import.meta.url).href;
+const SERVER = new URL('../../lib/server/server.js', import.meta.url).href;
 const NATIVE = new URL('../../lib/memory/native.js', import.meta.url).href;
 
 /** What a thread is at when it is ended, in the words of its program; `stage` names it in the report. */
@@ -71,9 +73,12 @@ const { parentPort, workerData } = require('node:worker_threads');
 const { places, id, stage } = workerData;
 const ready = () => parentPort.postMessage('ready');
 (async () => {
-  const { Client, Server } = await import(${JSON.stringify(LIBRARY)});
   const n = (await import(${JSON.stringify(NATIVE)})).native();
   const pair = async (handlers = {}) => {
+    const [{ Client }, { Server }] = await Promise.all([
+      import(${JSON.stringify(CLIENT)}),
+      import(${JSON.stringify(SERVER)}),
+    ]);
     const server = new Server({ name: 'server-' + stage, ...places, ...handlers });
     const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
     const client = new Client({ name: 'client-' + stage, ...places });

@@ -4,18 +4,23 @@ import type { LargeReport } from './large.js';
 import { soak } from './program.js';
 import type { RequestsReport } from './requests.js';
 
-describe('requests whose server is killed and whose link is cut at random', () => {
+describe('requests whose server and requester are killed and whose link is cut at random', () => {
   for (const transport of ['shm', 'tcp'] as const) {
     it(`are settled as their modes promise, over ${transport}`, async () => {
       const seed = randomSeed();
       const { code, stdout, stderr } = await soak([
-        ...['requests', '--transport', transport, '--kills', '3', '--cuts', '3'],
+        ...['requests', '--transport', transport, '--kills', '4', '--cuts', '3'],
         ...['--seed', String(seed)],
       ]);
       expect(code, `${stderr}${stdout}`).to.equal(0);
       const report = JSON.parse(stdout) as RequestsReport;
-      expect(report, stderr).to.deep.include({ transport, kills: 3, cuts: 3, wrong: [] });
+      expect(report, stderr).to.deep.include({ transport, kills: 4, cuts: 3, wrong: [] });
       expect(report.answered).to.be.above(20);
+      const { recorded } = report;
+      expect(recorded.kills, 'kills of the requester').to.equal(2);
+      expect(recorded.askedAgain, 'what it asked again').to.be.above(0);
+      expect(recorded.asked).to.be.above(20);
+      expect(recorded.answered, 'by its ledger').to.equal(recorded.asked);
       expect(report.answered + report.unanswered + report.notSent).to.equal(report.requests);
     });
   }

@@ -1,9 +1,10 @@
 /**
  * Requests of all modes over a session whose link is cut and whose server is killed at random, and started again: each must
- * be settled, and as its mode promises.
+ * be settled, and as its mode promises. Beside them those of a process that is killed itself (requester.ts).
  *
  *   this process ═ messenger ═ relay ═ messenger ═ server process, tells each run before it answers
- *                    cuts ────────┘                   └──── SIGKILL, start
+ *   requester process ═══════════╝                    └──── SIGKILL, start
+ *      └──── SIGKILL, start     └──── cuts
  */
 import { once } from 'node:events';
 import { type Messenger, messenger, type RequestOptions } from '../../lib/index.js';
@@ -11,6 +12,7 @@ import { Scene, type Talk } from '../peers/support.js';
 import { Random } from '../support/random.js';
 import { Relay } from '../support/relay.js';
 import type { RequestsArguments } from './arguments.js';
+import { type RecordedFigures, Requester } from './requester.js';
 
 export interface RequestsReport {
   readonly transport: RequestsArguments['transport'];
@@ -22,6 +24,8 @@ export interface RequestsReport {
   readonly notSent: number;
   /** Runs of idempotent requests beyond the first one of each. */
   readonly repeated: number;
+  /** Of the process that keeps a ledger; `kills` has its deaths too. */
+  readonly recorded: RecordedFigures;
   /** What is against what the modes promise, in words. */
   readonly wrong: readonly string[];
 }
@@ -52,6 +56,9 @@ const server = new tcpshm.Server({
     connection.userData ??= tcpshm.messenger(connection).handle('work', async ({ id, bytes }) => {
       say('run ' + id);
       if (id % 3 === 0) await new Promise((resolve) => setTimeout(resolve, id % 7));
+      return { id, bytes };
+    }).handle('record', ({ id, bytes }) => {
+      say('recorded ' + id);
       return { id, bytes };
     });
   },
@@ -90,6 +97,7 @@ class Soak {
   readonly #signal: AbortSignal;
   readonly #random: Random;
   readonly #servers: Talk[] = [];
+  readonly #requester: Requester;
   readonly #asked: Asked[] = [];
   readonly #wrong: string[] = [];
   #underWay = 0;
@@ -109,6 +117,7 @@ class Soak {
     this.#progress = progress;
     this.#signal = signal;
     this.#random = new Random(options.seed);
+    this.#requester = new Requester(scene, { port: relay.port, transport: options.transport });
   }
 
   async run(): Promise<RequestsReport> {
@@ -116,17 +125,20 @@ class Soak {
     await this.#start();
     const client = this.#scene.client({ reconnect: { initialDelayMs: 5, maxDelayMs: 50 } });
     const address = { port: this.#relay.port, transport, server: this.#scene.serverName };
+    this.#requester.start();
     const near = messenger(await this.#scene.connect(client, address));
     while (this.#kills < kills || this.#cuts < cuts) {
       const settled = this.#settled;
       // Something of each stretch is answered, so that the run gets on.
-      await this.#until(() => this.#settled > settled, near, 'some to be settled');
+      await this.#until(() => this.#settled > settled && this.#requester.gotOn, near, 'some to be settled');
       for (let turns = this.#random.below(MOST_TURNS); turns > 0; turns--) await this.#turn(near);
       const left = kills - this.#kills;
-      if (this.#random.below(left + cuts - this.#cuts) < left) await this.#kill();
-      else this.#cut();
+      if (this.#random.below(left + cuts - this.#cuts) >= left) this.#cut();
+      else if (this.#kills % 2 === 0) await this.#kill();
+      else await this.#killRequester();
     }
-    await this.#until(() => this.#underWay === 0, null, 'all to be settled');
+    this.#requester.finish();
+    await this.#until(() => this.#underWay === 0 && this.#requester.done, null, 'all to be settled');
     return this.#judge();
   }
 
@@ -193,6 +205,13 @@ class Soak {
     await this.#start();
   }
 
+  async #killRequester(): Promise<void> {
+    await this.#requester.kill();
+    this.#kills++;
+    this.#progress(`kill ${this.#kills}: of the requester`);
+    this.#requester.start();
+  }
+
   #cut(): void {
     this.#relay.cut();
     this.#cuts++;
@@ -225,6 +244,8 @@ class Soak {
         this.#wrong.push(`request ${id}, ${mode}: ${outcome}, and ran ${ran} times`);
       }
     }
+    const words = this.#servers.flatMap((server) => server.words);
+    const recorded = this.#requester.judge(words, this.#wrong);
     const count = (wanted: string): number => this.#asked.filter(({ outcome }) => outcome === wanted).length;
     return {
       transport: this.#options.transport,
@@ -235,6 +256,7 @@ class Soak {
       unanswered: count('ERR_UNANSWERED'),
       notSent: count('ERR_NOT_SENT'),
       repeated,
+      recorded,
       wrong: this.#wrong,
     };
   }

@@ -119,6 +119,7 @@ export const frames: Surface = {
     const buffer = new ArrayBuffer(256 + FRAME_HEADER_BYTES);
     const block: Block = { words: new Int32Array(buffer), bytes: new Uint8Array(buffer) };
     let popped = 0;
+    // What begins as TLS does is told as that.
     refusesAtMost(['ERR_PROTOCOL', 'ERR_PROTOCOL_VERSION', 'ERR_TLS'], () => {
       for (let at = 0; at < bytes.length; ) {
         const restored = reader.restore(block);
