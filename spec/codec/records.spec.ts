@@ -69,7 +69,15 @@ describe('msgpack with records', () => {
       fc.constantFrom('id', 'symbol', 'customer', 'name', 'city'),
       fc.string().filter((name) => name !== '__proto__'),
     );
-    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, key });
+    const values = [
+      fc.boolean(),
+      // There is no integer -0.
+      fc.double().map((number) => number + 0),
+      fc.string({ unit: 'grapheme' }),
+      fc.constantFrom(null, undefined),
+      fc.date({ noInvalidDate: true }),
+    ];
+    const anything = fc.anything({ values, withBigInt: true, withMap: true, withSet: true, key });
     for (const codec of [codecOf(), codecOf({ cyclic: true })]) {
       fc.assert(
         fc.property(anything, (value) => deepStrictEqual(exchange.carry(codec, value), value)),
