@@ -5,6 +5,7 @@ import type { Message } from '../ring/message.js';
 import type { Compression } from './compression.js';
 import { refusal } from './failure.js';
 import { IncomingFlow, type IncomingLimits } from './incoming.js';
+import type { Incomplete } from './incomplete.js';
 import { Flag, MAX_FRAGMENT_BYTES, type PacketHeader } from './packet.js';
 
 /** How fragments become values. */
@@ -12,6 +13,7 @@ export interface Reading extends IncomingLimits {
   readonly codec: Codec<unknown>;
   readonly compression: Compression | null;
   readonly scratch: Scratch;
+  readonly incomplete: Incomplete;
 }
 
 /** Puts the values of one flow together from its fragments. */
@@ -22,6 +24,7 @@ export class Assembler {
   complete = false;
   readonly #reading: Reading;
   readonly #fragments: Uint8Array[] = [];
+  #kept = 0;
 
   constructor(reading: Reading) {
     this.#reading = reading;
@@ -56,6 +59,13 @@ export class Assembler {
     return null;
   }
 
+  /** Forgets what there is of a value that is not whole: nobody waits for it. Again is harmless. */
+  release(): void {
+    this.#fragments.length = 0;
+    this.#reading.incomplete.release(this.#kept);
+    this.#kept = 0;
+  }
+
   #gather(header: PacketHeader, message: Message, raw: boolean, last: boolean): void {
     const { codec, scratch } = this.#reading;
     const bytes = this.#bytesOf(header, message);
@@ -64,12 +74,26 @@ export class Assembler {
       return;
     }
     this.#fragments.push(bytes);
-    if (!last) return;
+    if (!last) {
+      this.#keep(bytes.length);
+      return;
+    }
     try {
       this.value = scratch.decode(codec, this.#fragments);
     } finally {
-      this.#fragments.length = 0;
+      this.release();
     }
+  }
+
+  #keep(bytes: number): void {
+    const { incomplete } = this.#reading;
+    if (!incomplete.keep(bytes)) {
+      throw refusal(
+        'ERR_LIMIT',
+        `more than ${incomplete.limit} bytes of values that are not whole yet, with those of others`,
+      );
+    }
+    this.#kept += bytes;
   }
 
   /** A copy of a fragment, as it was before it was compressed. */

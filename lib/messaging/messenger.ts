@@ -15,6 +15,7 @@ import {
   type Started,
 } from './call.js';
 import { Greeting } from './greeting.js';
+import { Incomplete } from './incomplete.js';
 import { OwnRequest } from './ownRequest.js';
 import { MethodName } from './packet.js';
 import { PacketReader, type PacketTakers } from './packetReader.js';
@@ -71,6 +72,7 @@ export class Messenger implements Caller {
     const reading: Reading = {
       windowBytes: settings.windowBytes,
       maxValueBytes: settings.maxValueBytes,
+      incomplete: new Incomplete(settings.maxIncompleteBytes),
       codec: settings.codec,
       compression: settings.compression,
       scratch,

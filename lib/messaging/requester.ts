@@ -238,6 +238,7 @@ export class Requester implements PartsOwner {
   #reset(request: OwnRequest): void {
     if (request.flow !== null) this.#sender.giveUp(request.flow);
     request.flow = null;
+    request.assembler?.release();
     request.assembler = null;
   }
 
@@ -277,6 +278,7 @@ export class Requester implements PartsOwner {
   #settle(request: OwnRequest, error: unknown): boolean {
     if (!this.exchanges.settle(request)) return false;
     if (request.slot >= 0) this.#deadlines.remove(request);
+    request.assembler?.release();
     const { flow, parts } = request;
     if (flow !== null) {
       request.flow = null;

@@ -304,6 +304,7 @@ export class Responder implements PartsOwner {
   #drop(served: Served, reason: unknown): void {
     if (served.slot >= 0) this.#deadlines.remove(served);
     if (served.parts !== null) this.#owners.delete(served.parts);
+    served.assembler?.release();
     const { flow } = served;
     served.flow = null;
     this.#pop();
@@ -313,6 +314,7 @@ export class Responder implements PartsOwner {
 
   #end(served: Served): void {
     this.#arrivals.end(served.id);
+    served.assembler?.release();
     if (served.slot >= 0) this.#deadlines.remove(served);
     if (served.parts !== null) this.#owners.delete(served.parts);
   }

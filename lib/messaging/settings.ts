@@ -23,6 +23,11 @@ export interface MessengerOptions {
   readonly windowBytes?: number;
   /** Largest value that is taken from the peer, when it is put together. Streams of bytes have no limit. Default 16 MiB. */
   readonly maxValueBytes?: number;
+  /**
+   * Bytes of values of the peer that are not whole yet, all together: the one that would make them more is refused. At least
+   * `maxValueBytes`. Default 16 times that.
+   */
+  readonly maxIncompleteBytes?: number;
   /** Requests of the peer that are under way here at once. At least 64. Default 1024. */
   readonly maxRequests?: number;
   /** Large values that go out at once, in turns. Default 64. */
@@ -45,6 +50,7 @@ export interface MessengerSettings {
   readonly fragmentBytes: number;
   readonly windowBytes: number;
   readonly maxValueBytes: number;
+  readonly maxIncompleteBytes: number;
   readonly maxRequests: number;
   readonly maxInterleaved: number;
   readonly maxOwnRequests: number;
@@ -70,11 +76,18 @@ export function messengerSettings(connection: Connection, options: MessengerOpti
   }
   const fragmentBytes = count(options.fragmentBytes, 'fragmentBytes', 16_384, 64);
   const most = Math.min(MAX_FRAGMENT_BYTES, connection.maxMessageBytes / 2 - 2 * HEADER_BYTES);
+  const maxValueBytes = count(options.maxValueBytes, 'maxValueBytes', 2 ** 24);
   return {
     codec,
     fragmentBytes: Math.min(fragmentBytes, most),
     windowBytes: count(options.windowBytes, 'windowBytes', 262_144, LEAST_WINDOW_BYTES),
-    maxValueBytes: count(options.maxValueBytes, 'maxValueBytes', 2 ** 24),
+    maxValueBytes,
+    maxIncompleteBytes: count(
+      options.maxIncompleteBytes,
+      'maxIncompleteBytes',
+      16 * maxValueBytes,
+      maxValueBytes,
+    ),
     maxRequests: count(options.maxRequests, 'maxRequests', 1024, LEAST_REQUESTS),
     maxInterleaved: count(options.maxInterleaved, 'maxInterleaved', 64),
     maxOwnRequests: count(options.maxOwnRequests, 'maxOwnRequests', 65_536),

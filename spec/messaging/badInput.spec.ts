@@ -183,6 +183,30 @@ describe('bad input to a messenger', () => {
     await unharmed(2);
   });
 
+  it('values that are too large together before they are whole', async () => {
+    await begin({ maxIncompleteBytes: 60_000 });
+    const part = Buffer.concat([Buffer.from([0xdb, 0, 0, 0x9c, 0x41]), Buffer.alloc(40_000, 'x')]);
+    const last = Flag.last | Flag.end;
+    raw.open(1, 'echo', part, Flag.first);
+    raw.open(2, 'echo', part, Flag.first);
+    await failure(2, 'ERR_LIMIT');
+    raw.send(PacketKind.data, last, 1, 0, 'x');
+    expect((await answer(1)).kind).to.equal(PacketKind.data);
+    expect(ran).to.deep.equal(['x'.repeat(40_001)]);
+    // What is whole, was given up, or was against the protocol counts no more.
+    for (const [id, end] of [
+      [3, () => raw.send(PacketKind.cancel, 0, 3, 0)],
+      [4, () => raw.send(PacketKind.data, WHOLE, 4, 0, 'x')],
+      [5, () => raw.send(PacketKind.data, last, 5, 0, 'x')],
+    ] as const) {
+      raw.open(id, 'echo', part, Flag.first);
+      end();
+    }
+    expect((await answer(5)).kind).to.equal(PacketKind.data);
+    expect(ran).to.have.length(2);
+    await unharmed(6);
+  });
+
   it('fragments out of turn', async () => {
     raw.open(1, 'echo', FIVE, Flag.first);
     raw.send(PacketKind.data, WHOLE, 1, 0, FIVE);
