@@ -43,6 +43,11 @@ export class Intake<D> implements Reader {
     return this.#next !== null || this.#receivers.length > 0 || this.#handlers.size > 0;
   }
 
+  /** Handlers have had what they get. */
+  get settles(): boolean {
+    return this.#handlers.size === 0;
+  }
+
   receive(signal: AbortSignal | undefined): Promise<D> {
     if (this.#connection.state === 'closed') return Promise.reject(this.#connection.side.closedError());
     const refused = refusedBy(signal);

@@ -96,6 +96,8 @@ class ConnectionStream extends Duplex {
       get wants() {
         return stream.#wants;
       },
+      // What is read goes on in ticks of the process.
+      settles: true,
       visit: (limit) => this.#take(limit),
       closed: (error) => {
         this.destroy(this.readableEnded && this.writableFinished ? undefined : error);

@@ -16,6 +16,8 @@ export interface Reader {
   readonly wants: boolean;
   /** A visit of a poll: takes up to `limit` messages. True if it took some. Throws what a handler throws. */
   visit(limit: number): boolean;
+  /** Whether promises go on with what the last visit has taken: they get their turn before the next poll. */
+  readonly settles: boolean;
   /** The connection was closed. */
   closed(error: TcpshmError): void;
   /** Its link has ended, after what had arrived was handed out; the session goes on with the next login. */
@@ -137,7 +139,7 @@ export class Delivery<C extends Subject & { front(): Message | null }> {
       if (delivered > 0 && DELIVERED.listened) this.#trace(delivered, position);
     }
     this.#moved = true;
-    return true;
+    return settled || reader.settles;
   }
 
   #trace(messages: number, from: number): void {

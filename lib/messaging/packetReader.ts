@@ -27,6 +27,7 @@ export interface PacketTakers {
 export class PacketReader implements Reader {
   /** Whether it takes what comes now. */
   wants = true;
+  settles = false;
   readonly #connection: Connection;
   readonly #takers: PacketTakers;
   readonly #header = new PacketHeader();
@@ -55,7 +56,11 @@ export class PacketReader implements Reader {
 
   visit(limit: number): boolean {
     if (this.#reading) return false;
+    const { requester, responder } = this.#takers;
+    const { open, waiting } = requester.exchanges;
     const taken = this.#read(limit);
+    // A handler that has answered at once, as most do, leaves nothing under way.
+    this.settles = open + waiting > 0 || responder.underWay > 0;
     const sent = !this.#stopped && this.#takers.visited();
     return taken > 0 || sent;
   }

@@ -27,6 +27,11 @@ export class RelayLeg implements Reader {
     return !this.#waits;
   }
 
+  /** Nobody waits for it. */
+  get settles(): boolean {
+    return false;
+  }
+
   visit(limit: number): boolean {
     const from = this.#from;
     let moved = 0;

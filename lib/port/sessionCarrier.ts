@@ -80,6 +80,11 @@ export class SessionCarrier implements Carrier, Reader {
     );
   }
 
+  /** Listeners have had what they get. */
+  get settles(): boolean {
+    return false;
+  }
+
   visit(limit: number): boolean {
     if (this.#delivering) return false;
     this.#delivering = true;

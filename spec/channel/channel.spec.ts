@@ -6,6 +6,7 @@ import {
   channel,
   json,
   msgpack,
+  type PeerOptions,
   RingChannel,
   struct,
   TcpshmError,
@@ -46,13 +47,15 @@ for (const way of WAYS) {
     let near: Channel<Numbered>;
     let far: Channel<Numbered>;
     let peers: Pair;
-    beforeEach(async () => {
+    beforeEach(() => begin());
+    afterEach(() => scene.end());
+
+    async function begin(options: PeerOptions = {}): Promise<void> {
       scene = new Scene();
-      peers = await scene.pair(way);
+      peers = await scene.pair(way, options, options);
       near = channel(peers.local, msgpack<Numbered>());
       far = channel(peers.remote, msgpack<Numbered>());
-    });
-    afterEach(() => scene.end());
+    }
 
     /** Fills the queue, and gives how many it took. */
     function fill(from: Channel<Numbered>): number {
@@ -141,6 +144,8 @@ for (const way of WAYS) {
 
     it('lets the event loop turn while values are there and room is, for who awaits each of many', async () => {
       const COUNT = 300;
+      await scene.end();
+      await begin({ sendCapacityBytes: 65536, receiveCapacityBytes: 65536 });
       /** How many were done when the event loop turned. */
       const turns: number[] = [];
       let done = 0;
