@@ -22,7 +22,8 @@ export class Line {
   onFront: (n: number) => void = () => {};
   readonly peer: { readonly producer: RingProducer; readonly consumer: RingConsumer };
   readonly side: {
-    reader: Visited | null;
+    readonly delivery: { reader: Visited | null };
+    readonly sleep: { stir(): void };
     readonly ends: {
       closed: boolean;
       violation: TcpshmError | null;
@@ -30,7 +31,7 @@ export class Line {
       readonly consumer: RingConsumer;
       isTold(error: unknown): boolean;
     };
-    stir(): void;
+    throwIfRead(): void;
     violate(error: TcpshmError): void;
   };
   readonly transport = 'inproc';
@@ -56,9 +57,10 @@ export class Line {
       isTold: () => false,
     };
     this.side = {
-      reader: null,
+      delivery: { reader: null },
+      sleep: { stir() {} },
       ends,
-      stir() {},
+      throwIfRead() {},
       violate(error) {
         ends.violation ??= error;
       },
@@ -89,7 +91,7 @@ export class Line {
 
   /** A visit of a poll, which takes up to so many messages. */
   visit(limit: number): void {
-    this.side.reader?.visit(limit);
+    this.side.delivery.reader?.visit(limit);
   }
 
   front(): Message | null {
