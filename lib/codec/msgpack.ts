@@ -58,8 +58,11 @@ export function msgpack<T = unknown>(options: MsgpackOptions = {}): Codec<T> {
 
 /** The first byte of a message with records that it defines itself. */
 const RECORDS_FOLLOW = 0xc1;
-/** What msgpackr numbers in one byte. */
+/** What msgpackr numbers in one byte, from this one on. */
 const MAX_RECORDS = 32;
+const FIRST_RECORD = 0x40;
+/** MessagePack's null. */
+const NIL = 0xc0;
 /** What larger messages are decoded in is not kept. */
 const KEPT_BYTES = 65536;
 /** Gives where the bytes are in msgpackr's own memory, which the next value may use again. */
@@ -184,6 +187,8 @@ function withRecords<T>(records: readonly (readonly string[])[], cyclic: boolean
   };
   const writer = new Packr({ ...shared, structuredClone: cyclic });
   const reader = new Packr({ ...shared, structuredClone: true });
+  // It gets them when it first meets one, and buffers of the message that it is at would arrive as plain bytes then.
+  reader.decode(Buffer.from([FIRST_RECORD, ...(records[0] ?? []).map(() => NIL)]));
   const read = (size: number): unknown => reader.decode(scratch, size);
   return {
     name: `msgpack-${createHash('sha256').update(JSON.stringify(records)).digest('hex').slice(0, 12)}`,

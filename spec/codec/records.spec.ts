@@ -64,6 +64,15 @@ describe('msgpack with records', () => {
     for (const value of values) deepStrictEqual(exchange.carry(codecOf(), value), value);
   });
 
+  it('carries buffers as such from the first message on', () => {
+    const value = { name: Buffer.from('bytes'), city: [Buffer.from('more')] };
+    deepStrictEqual(exchange.carry(codecOf(), value), value);
+    deepStrictEqual(exchange.carry(codecOf<unknown>(), [Buffer.from('bytes'), ORDER]), [
+      Buffer.from('bytes'),
+      ORDER,
+    ]);
+  });
+
   it('carries any value there is', () => {
     const key = fc.oneof(
       fc.constantFrom('id', 'symbol', 'customer', 'name', 'city'),
