@@ -328,7 +328,7 @@ describe('bad input', () => {
     }
 
     it('no server of that name in this process', async () => {
-      const client = scene.client({ loginTimeoutMs: 50 });
+      const client = scene.client({ loginTimeoutMs: 500 });
       const server = newName('nobody');
       await scene.refused(client.connect({ transport: 'inproc', server }), 'ERR_LOGIN_TIMEOUT');
       await works(client);
