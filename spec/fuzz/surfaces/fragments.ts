@@ -197,16 +197,19 @@ class Case {
     }
     // What was to be told after a violation is not told any more.
     if (side.ends.violation !== null) return;
-    const own = new Set(this.#own.filter(({ stage }) => stage === 'open').map(({ id }) => id));
-    for (const [flows, open] of [
-      [this.#peer.requests, (id: number) => !this.#peer.over.has(id)],
-      [this.#peer.answers, (id: number) => own.has(id)],
-    ] as const) {
-      for (const [id, { keptCost, broken }] of flows) {
-        if (broken || keptCost <= this.#mostKept || !open(id)) continue;
-        throw new Error(`${keptCost} bytes are kept of a value of ${id}, at most ${this.#mostKept} may be`);
-      }
+    for (const { id, assembler } of this.#own) {
+      this.#kept(assembler?.flow.inValue === true ? assembler.flow.completedCost : 0, id);
     }
+    // What was dropped as late is not kept, and how much of which request that was is not known here.
+    if (this.#messenger.counters.lateRequests > 0) return;
+    for (const [id, { keptCost, broken }] of this.#peer.requests) {
+      if (!broken && !this.#peer.over.has(id)) this.#kept(keptCost, id);
+    }
+  }
+
+  #kept(cost: number, id: number): void {
+    require(cost <= this.#mostKept, () =>
+      `${cost} bytes are kept of a value of ${id}, at most ${this.#mostKept} may be`);
   }
 
   /** Whatever was said, one who asks what is right is answered. */
