@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
 
@@ -22,6 +23,11 @@ export interface Codec<T, Decoded = T> {
   readonly isView?: boolean;
   /** The value of a message, valid after its pop unless it is a view. Throws ERR_CODEC. */
   decode(message: Message): Decoded;
+}
+
+/** The name of a codec for what both sides have to declare alike: told apart by the text of that. */
+export function nameOf(kind: string, declared: string): string {
+  return `${kind}-${createHash('sha256').update(declared).digest('hex').slice(0, 12)}`;
 }
 
 /** What encoding a value threw. */

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import { addExtension, Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from 'msgpackr';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
-import { type Codec, type MessageSink, notDecoded, notEncoded } from './codec.js';
+import { type Codec, type MessageSink, nameOf, notDecoded, notEncoded } from './codec.js';
 import { asBase, needsBase, symbolIn, Unfaithful, unfaithful } from './faithful.js';
 
 /** What {@link msgpack} carries beside plain trees of values. */
@@ -191,7 +190,7 @@ function withRecords<T>(records: readonly (readonly string[])[], cyclic: boolean
   reader.decode(Buffer.from([FIRST_RECORD, ...(records[0] ?? []).map(() => NIL)]));
   const read = (size: number): unknown => reader.decode(scratch, size);
   return {
-    name: `msgpack-${createHash('sha256').update(JSON.stringify(records)).digest('hex').slice(0, 12)}`,
+    name: nameOf('msgpack', JSON.stringify(records)),
     version: 1,
     encode: (sink, value) => encodeRecords(sink, value, writer, 0),
     decode: (message) => decodeBy(message, read) as T,

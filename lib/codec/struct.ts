@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { TcpshmError } from '../errors.js';
 import type { Message } from '../ring/message.js';
-import type { Codec, MessageSink } from './codec.js';
+import { type Codec, type MessageSink, nameOf } from './codec.js';
 import {
   type ArrayField,
   arraySlot,
@@ -137,8 +136,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     this.sizeBytes = alignedTo(end, alignment);
     this.alignment = alignment;
     this.#members = members;
-    this.name =
-      options.name ?? `struct-${createHash('sha256').update(this.#body()).digest('hex').slice(0, 12)}`;
+    this.name = options.name ?? nameOf('struct', this.#body());
     this.version = options.version ?? 1;
     this.#Cursor = cursorClass(members, 0);
     this.inPlace = {
