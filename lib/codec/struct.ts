@@ -114,10 +114,11 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
   readonly inPlace: Codec<Values<F>, Cursor<F>>;
   readonly #members: readonly Member[];
   readonly #Cursor: CursorClass;
+  // Not `#private`: accessors of fields are inlined as long as there is room for their bytecode, and come after `of`.
   /** One for each message object: there is one of them for each end of a queue. */
-  readonly #cursors = new WeakMap<Message, Place>();
-  #message: Message | null = null;
-  #cursor: Place | null = null;
+  private readonly _cursors = new WeakMap<Message, Place>();
+  private _message: Message | null = null;
+  private _cursor: Place | null = null;
 
   /** @internal @see struct */
   constructor(fields: F, options: StructOptions) {
@@ -167,14 +168,14 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
    */
   of(message: Message): Cursor<F> {
     if (message.size !== this.sizeBytes) throw this.#badSize(message);
-    if (message === this.#message) return this.#cursor as unknown as Cursor<F>;
-    let cursor = this.#cursors.get(message);
+    if (message === this._message) return this._cursor as unknown as Cursor<F>;
+    let cursor = this._cursors.get(message);
     if (cursor === undefined) {
       cursor = new this.#Cursor(message);
-      this.#cursors.set(message, cursor);
+      this._cursors.set(message, cursor);
     }
-    this.#message = message;
-    this.#cursor = cursor;
+    this._message = message;
+    this._cursor = cursor;
     return cursor as unknown as Cursor<F>;
   }
 

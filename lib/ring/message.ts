@@ -20,7 +20,8 @@ export class Message {
   private readonly _memory: RingMemory;
   /** A DataView over the whole ring: the payload starts at `offset`. Reused, so that reading allocates nothing. */
   readonly view: DataView;
-  private _offset = 0;
+  /** @internal `offset`, for accessors of which many are to be inlined: a getter is one more function. */
+  _offset = 0;
   private _size = 0;
   private _type = 0;
 

@@ -53,9 +53,12 @@ async function* source(hash: ReturnType<typeof createHash>): AsyncGenerator<Buff
 }
 
 describe('a message larger than memory', () => {
+  let scene: Scene;
+  afterEach(() => scene.end());
+
   for (const transport of ['shm', 'tcp'] as const) {
     it(`goes through a process over ${transport}, and comes back as it was`, async () => {
-      const scene = new Scene();
+      scene = new Scene();
       const { words } = scene.child(SERVER, {
         NAME: scene.serverName,
         DIRECTORY: scene.places.directory,
@@ -88,7 +91,6 @@ describe('a message larger than memory', () => {
       const { live, resident } = await scene.settled(most, 'the memory of the other process');
       expect(live).to.be.within(1, LIVE_BYTES);
       expect(resident).to.be.below(RESIDENT_BYTES);
-      await scene.end();
     }).timeout(300_000);
   }
 });
