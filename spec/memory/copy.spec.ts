@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { copyBytes } from '../../lib/memory/copy.js';
+import { copyBytes, copyWords } from '../../lib/memory/copy.js';
 
 describe('copying bytes', () => {
   it('copies so many from anywhere to anywhere, and touches no others', () => {
@@ -14,6 +14,30 @@ describe('copying bytes', () => {
           );
           expect([...to], `${length} bytes from ${start} to ${at}`).to.deep.equal(expected);
         }
+      }
+    }
+  });
+
+  it('copies whole words, to the last one that a byte is in, and touches no others', () => {
+    const words = Int32Array.from({ length: 80 }, (_, i) => i + 1);
+    const from = { words, bytes: Buffer.from(words.buffer) };
+    for (let length = 0; length <= 270; length++) {
+      for (const [start, at] of [
+        [0, 0],
+        [4, 0],
+        [0, 8],
+        [8, 12],
+      ] as const) {
+        const copied = new Int32Array(80);
+        copyWords(from, start, { words: copied, bytes: Buffer.from(copied.buffer) }, at, length);
+        // What is long is copied by bytes.
+        const end = length > 256 ? length : (length + 3) & ~3;
+        const expected = Buffer.alloc(320);
+        from.bytes.copy(expected, at, start, start + end);
+        expect(
+          Buffer.from(copied.buffer).equals(expected),
+          `${length} bytes from ${start} to ${at}`,
+        ).to.equal(true);
       }
     }
   });

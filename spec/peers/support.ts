@@ -299,6 +299,8 @@ function program(text: string): string {
   return `import * as tcpshm from ${JSON.stringify(LIBRARY)};
 import { parentPort, workerData } from 'node:worker_threads';
 const say = (word) => parentPort ? parentPort.postMessage(word) : console.log(word);
+// A process does not outlive the one that started it, however that ends.
+if (parentPort === null) process.stdin.on('end', () => process.exit()).resume().unref();
 ${text}`;
 }
 
