@@ -187,7 +187,7 @@ export class Scene {
     const limited = ['-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...within];
     const node = [process.execPath, '--expose-gc', ...flags, '--input-type=module', '-e', program(text)];
     const child = spawn('sh', [...limited, ...node], {
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
       env: { ...process.env, ...environment },
     });
     this.#children.push(child);
@@ -297,10 +297,11 @@ export function expectError(error: unknown, code: ErrorCode, message = /./): Tcp
 
 function program(text: string): string {
   return `import * as tcpshm from ${JSON.stringify(LIBRARY)};
+import { Socket } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 const say = (word) => parentPort ? parentPort.postMessage(word) : console.log(word);
-// A process does not outlive the one that started it, however that ends.
-if (parentPort === null) process.stdin.on('end', () => process.exit()).resume().unref();
+// A process does not outlive the one that started it, however that ends: the other end of this pipe is closed then.
+if (parentPort === null) new Socket({ fd: 3 }).on('end', () => process.exit()).resume().unref();
 ${text}`;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Runs specs with the native module built for AddressSanitizer and UndefinedBehaviorSanitizer: those given (as
- * `npm run spec` takes them), or all that reach it. The build is in a folder of its own, with a copy of what is compiled.
+ * `npm run spec` takes them), or all but one. The build is in a folder of its own, with a copy of what is compiled.
  *
  * Leaks are not looked for: Node.js frees little of its own at its end, and what the module leaves behind is counted by
  * `spec/native/lifetime.spec.ts` and `cycles.spec.ts`.
@@ -9,6 +9,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { specFiles } from './plan.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const FOLDER = join(ROOT, 'native-shm/build/sanitized');
@@ -28,7 +29,11 @@ const FLAGS = [
   ...['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
   ...['-DNAPI_VERSION=8', '-D_GNU_SOURCE', '-DBUILDING_NODE_EXTENSION', '-Wl,-z,nodelete'],
 ];
-const SPECS = ['native/', 'store/', 'wire/', 'ring/', 'poll/', 'contract/', 'groups/'];
+
+/** What the folder has of its own: what is compiled, and the module. */
+const COPIED = new Set(['dist', 'native-shm', '.git']);
+/** It packs the module as users get it, which is another build. */
+const OTHER_BUILD = 'package.spec.ts';
 
 /** Where the headers of this Node.js are: beside its binary, or where node-gyp has put them. */
 function headers(): string {
@@ -52,11 +57,14 @@ function build(): void {
   execFileSync(COMPILER, [...FLAGS, `-I${headers()}`, '-o', join(release, 'tcpshm.node'), ...objects], {
     stdio: 'inherit',
   });
-  cpSync(join(ROOT, 'native-shm/binding.gyp'), join(FOLDER, 'native-shm/binding.gyp'));
-  // The loader looks for the folder above the file that asks.
+  // The loader looks for the folder above the file that asks, so what is compiled is a copy.
   cpSync(join(ROOT, 'dist'), join(FOLDER, 'dist'), { recursive: true });
-  for (const name of ['package.json', '.mocharc.json']) cpSync(join(ROOT, name), join(FOLDER, name));
-  for (const name of ['spec', 'lib', 'node_modules']) symlinkSync(join(ROOT, name), join(FOLDER, name));
+  for (const name of readdirSync(ROOT)) {
+    if (!COPIED.has(name)) symlinkSync(join(ROOT, name), join(FOLDER, name));
+  }
+  for (const name of readdirSync(join(ROOT, 'native-shm'))) {
+    if (name !== 'build') symlinkSync(join(ROOT, 'native-shm', name), join(FOLDER, 'native-shm', name));
+  }
 }
 
 function library(name: string): string {
@@ -65,18 +73,16 @@ function library(name: string): string {
 
 build();
 const wanted = process.argv.slice(2);
-const { status } = spawnSync(
-  process.execPath,
-  [join(FOLDER, 'dist/spec/run/main.js'), ...(wanted.length === 0 ? SPECS : wanted)],
-  {
-    stdio: 'inherit',
-    cwd: FOLDER,
-    env: {
-      ...process.env,
-      LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
-      ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_abort=0:handle_sigbus=0',
-      UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
-    },
+if (wanted.length === 0) wanted.push(...specFiles().filter((file) => file !== OTHER_BUILD));
+const { status } = spawnSync(process.execPath, [join(FOLDER, 'dist/spec/run/main.js'), ...wanted], {
+  stdio: 'inherit',
+  cwd: FOLDER,
+  env: {
+    ...process.env,
+    LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
+    // Freed memory is kept back for 64 MiB, not 256: some specs look at what a process has resident.
+    ASAN_OPTIONS: 'detect_leaks=0:quarantine_size_mb=64:abort_on_error=1:handle_abort=0:handle_sigbus=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   },
-);
+});
 process.exitCode = status ?? 1;
