@@ -74,6 +74,7 @@ export {
   type Method,
   type NoticeOptions,
   type Parts,
+  type PartsReader,
   PRIORITIES,
   type Priority,
   type RequestOptions,

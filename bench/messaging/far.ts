@@ -14,7 +14,7 @@ const server = new Server({
       .handle('echo', (bytes: Uint8Array) => bytes)
       .handle('take', async (_, { body }) => {
         const stream = new StreamCheck();
-        for await (const part of body as AsyncIterable<Uint8Array>) stream.take(part);
+        for await (const part of body.reusing()) stream.take(part as Uint8Array);
         return stream.taken;
       });
   },

@@ -7,6 +7,7 @@ import { refusal } from './failure.js';
 import { IncomingFlow, type IncomingLimits } from './incoming.js';
 import type { Incomplete } from './incomplete.js';
 import { Flag, MAX_FRAGMENT_BYTES, type PacketHeader } from './packet.js';
+import type { PartMemory } from './partMemory.js';
 
 /** How fragments become values. */
 export interface Reading extends IncomingLimits {
@@ -22,6 +23,8 @@ export class Assembler {
   /** Of the value that `take` has completed. */
   value: unknown = undefined;
   complete = false;
+  /** Where parts are copied to that are bytes, if their memory is used again. */
+  memory: PartMemory | null = null;
   readonly #reading: Reading;
   readonly #fragments: Uint8Array[] = [];
   #kept = 0;
@@ -101,7 +104,9 @@ export class Assembler {
     const bytes = message.bytes().subarray(headerBytes);
     if ((flags & Flag.deflated) === 0) {
       // A slice would be cleared before it is filled, which takes as long as all else.
-      const copy = Buffer.allocUnsafeSlow(bytes.length);
+      const { length } = bytes;
+      const raw = (flags & Flag.bytes) !== 0;
+      const copy = raw && this.memory !== null ? this.memory.take(length) : Buffer.allocUnsafeSlow(length);
       copy.set(bytes);
       return copy;
     }

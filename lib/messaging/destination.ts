@@ -5,6 +5,7 @@ import {
   type Method,
   type NoticeOptions,
   neverIdempotent,
+  type PartsReader,
   type RequestOptions,
   type Shape,
   type Started,
@@ -95,15 +96,11 @@ export class Destination {
    * part has come. What was read cannot be taken back, so it is never idempotent. Throws ERR_OPTION, ERR_CLOSED,
    * ERR_QUEUE_FULL; its `next` rejects with all else that `request` rejects with.
    */
-  stream<R = unknown>(
-    method: Method,
-    value?: unknown,
-    options: RequestOptions = {},
-  ): AsyncIterableIterator<R, undefined> {
+  stream<R = unknown>(method: Method, value?: unknown, options: RequestOptions = {}): PartsReader<R> {
     if (options.idempotent === true) throw neverIdempotent();
     const request = this.#begin('many', method, value, options);
     request.response.catch(() => {});
-    return request.parts as unknown as AsyncIterableIterator<R, undefined>;
+    return request.parts as unknown as PartsReader<R>;
   }
 
   /**

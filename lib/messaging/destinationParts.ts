@@ -1,3 +1,5 @@
+import type { PartsReader } from './call.js';
+
 type Part = IteratorResult<unknown, undefined>;
 
 interface Waiting {
@@ -11,9 +13,10 @@ const DONE = { done: true, value: undefined } as const;
  * The answers of a stream over a pool, as the program reads them: by one loop, which may begin before there is a connection.
  * As long as nothing of the request has left, it may change to another one; so no part is ever of two.
  */
-export class PoolParts implements AsyncIterableIterator<unknown, undefined> {
+export class PoolParts implements PartsReader<unknown> {
   /** What the connection gives that has the request. */
-  #source: AsyncIterator<unknown, undefined> | null = null;
+  #source: PartsReader<unknown> | null = null;
+  #reuses = false;
   readonly #waiting: Waiting[] = [];
   #over = false;
   #error: { readonly reason: unknown } | null = null;
@@ -25,8 +28,9 @@ export class PoolParts implements AsyncIterableIterator<unknown, undefined> {
   }
 
   /** A connection has the request. */
-  attach(source: AsyncIterator<unknown, undefined>): void {
+  attach(source: PartsReader<unknown>): void {
     this.#source = source;
+    if (this.#reuses) source.reusing();
     for (const waiting of this.#waiting.splice(0)) this.#pull(source, waiting);
   }
 
@@ -38,6 +42,12 @@ export class PoolParts implements AsyncIterableIterator<unknown, undefined> {
     const waiting = this.#waiting.splice(0);
     if (waiting.length === 0) this.#error = { reason };
     for (const one of waiting) one.reject(reason);
+  }
+
+  reusing(): this {
+    this.#reuses = true;
+    this.#source?.reusing();
+    return this;
   }
 
   next(): Promise<Part> {
@@ -74,7 +84,7 @@ export class PoolParts implements AsyncIterableIterator<unknown, undefined> {
     else waiting.reject(error.reason);
   }
 
-  #pull(source: AsyncIterator<unknown, undefined>, waiting: Waiting): void {
+  #pull(source: PartsReader<unknown>, waiting: Waiting): void {
     source.next().then(
       (part) => waiting.resolve(part),
       () => {

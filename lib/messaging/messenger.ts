@@ -10,6 +10,7 @@ import {
   type Method,
   type NoticeOptions,
   neverIdempotent,
+  type PartsReader,
   type RequestOptions,
   type Shape,
   type Started,
@@ -197,15 +198,11 @@ export class Messenger implements Caller {
    * Asks for an answer in parts, to be read by one loop; those that wait hold the other side back. Leaving the loop gives
    * the request up. Its `next` rejects with what `request` rejects with. Throws what `request` throws.
    */
-  stream<R = unknown>(
-    method: Method,
-    value?: unknown,
-    options: RequestOptions = NO_OPTIONS,
-  ): AsyncIterableIterator<R, undefined> {
+  stream<R = unknown>(method: Method, value?: unknown, options: RequestOptions = NO_OPTIONS): PartsReader<R> {
     if (options.idempotent === true) throw neverIdempotent();
     const request = this.#begin(method, value, options, false, true);
     request.response.catch(() => {});
-    return request.parts as unknown as AsyncIterableIterator<R, undefined>;
+    return request.parts as unknown as PartsReader<R>;
   }
 
   /**

@@ -1,4 +1,7 @@
+import type { Assembler } from './assembler.js';
+import type { PartsReader } from './call.js';
 import type { IncomingFlow } from './incoming.js';
+import { PartMemory } from './partMemory.js';
 
 /** Whose parts they are. */
 export interface PartsOwner {
@@ -11,8 +14,9 @@ export interface PartsOwner {
 const DONE = { done: true, value: undefined } as const;
 
 /** What follows a value, as the program reads it: by one loop. Those that have come wait here, and hold their credit. */
-export class IncomingParts implements AsyncIterableIterator<unknown, undefined> {
+export class IncomingParts implements PartsReader<unknown> {
   readonly flow: IncomingFlow;
+  readonly #assembler: Assembler;
   readonly #owner: PartsOwner;
   readonly #values: unknown[] = [];
   readonly #costs: number[] = [];
@@ -21,10 +25,18 @@ export class IncomingParts implements AsyncIterableIterator<unknown, undefined> 
     [];
   #ended = false;
   #error: unknown = null;
+  /** What the program has, until it asks for the next one. */
+  #given: unknown;
 
-  constructor(flow: IncomingFlow, owner: PartsOwner) {
-    this.flow = flow;
+  constructor(assembler: Assembler, owner: PartsOwner) {
+    this.#assembler = assembler;
+    this.flow = assembler.flow;
     this.#owner = owner;
+  }
+
+  reusing(): this {
+    this.#assembler.memory ??= new PartMemory();
+    return this;
   }
 
   /** A part has come, of this cost. */
@@ -33,6 +45,7 @@ export class IncomingParts implements AsyncIterableIterator<unknown, undefined> 
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
       this.flow.take(cost);
+      this.#given = value;
       waiting.resolve({ done: false, value });
       return;
     }
@@ -56,6 +69,8 @@ export class IncomingParts implements AsyncIterableIterator<unknown, undefined> 
   }
 
   next(): Promise<IteratorResult<unknown, undefined>> {
+    this.#assembler.memory?.giveBack(this.#given);
+    this.#given = undefined;
     if (this.#first < this.#values.length) {
       const value = this.#values[this.#first];
       const cost = this.#costs[this.#first] as number;
@@ -66,6 +81,7 @@ export class IncomingParts implements AsyncIterableIterator<unknown, undefined> 
         this.#first = 0;
       }
       this.flow.take(cost);
+      this.#given = value;
       this.#owner.taken(this);
       return Promise.resolve({ done: false, value });
     }

@@ -175,7 +175,7 @@ export class Requester implements PartsOwner {
   /** The answer of a request comes in parts. */
   expectParts(request: OwnRequest): void {
     request.assembler = new Assembler(this.#reading);
-    request.parts = new IncomingParts(request.assembler.flow, this);
+    request.parts = new IncomingParts(request.assembler, this);
     this.#owners.set(request.parts, request);
   }
 

@@ -181,7 +181,7 @@ export class Responder implements PartsOwner {
       if (assembler.complete) {
         assembler.flow.take(assembler.flow.completedCost);
         if (!assembler.flow.ended) {
-          served.parts = new IncomingParts(assembler.flow, this);
+          served.parts = new IncomingParts(assembler, this);
           this.#owners.set(served.parts, served);
         }
         this.#run(served, assembler.value);

@@ -26,7 +26,7 @@ import type { MessengerSettings } from './settings.js';
  * Through shared memory so much of what is large is on its way at once: what is small goes behind that, and the peer takes
  * some µs for each fragment. (Over a socket it depends on how far the peer is.)
  */
-const AHEAD_BYTES = 49_152;
+const AHEAD_BYTES = 32_768;
 
 /** A value that codecs need not carry: it goes as no bytes that are not of the codec. */
 const NOTHING = new Uint8Array(0);

@@ -1,4 +1,5 @@
 import type { Assembler } from './assembler.js';
+import type { PartsReader } from './call.js';
 import type { Timed } from './deadlines.js';
 import type { IncomingParts } from './parts.js';
 import type { SentFlow } from './sender.js';
@@ -11,7 +12,7 @@ export interface HandlerContext {
    */
   readonly signal: AbortSignal;
   /** What follows the value: values, or bytes. Ends at once if there is nothing. What is left unread is dropped. */
-  readonly body: AsyncIterable<unknown>;
+  readonly body: PartsReader<unknown>;
   /** Whether somebody waits for an answer, and may get it in parts. */
   readonly expects: 'nothing' | 'one' | 'many';
 }
@@ -57,7 +58,7 @@ export class Served implements HandlerContext, Timed {
     return this.#controller.signal;
   }
 
-  get body(): AsyncIterable<unknown> {
+  get body(): PartsReader<unknown> {
     return this.parts ?? NO_PARTS;
   }
 
@@ -70,6 +71,8 @@ export class Served implements HandlerContext, Timed {
   }
 }
 
-const NO_PARTS: AsyncIterable<unknown> = {
-  [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
+const NO_PARTS: PartsReader<unknown> = {
+  next: () => Promise.resolve({ done: true, value: undefined }),
+  reusing: () => NO_PARTS,
+  [Symbol.asyncIterator]: () => NO_PARTS,
 };

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import type { Call, Method, NoticeOptions, RequestOptions, Shape } from './call.js';
+import type { Call, Method, NoticeOptions, PartsReader, RequestOptions, Shape } from './call.js';
 import type { Messenger } from './messenger.js';
 import type { HandlerContext } from './served.js';
 
@@ -95,7 +95,7 @@ export interface ServiceCaller {
   /** As {@link Messenger.call}. */
   call<R>(method: Method, value: unknown, options?: RequestOptions): Call<R>;
   /** As {@link Messenger.stream}. */
-  stream<R>(method: Method, value: unknown, options?: RequestOptions): AsyncIterableIterator<R, undefined>;
+  stream<R>(method: Method, value: unknown, options?: RequestOptions): PartsReader<R>;
   /** As {@link Messenger.notify}. */
   notify(method: Method, value: unknown, options?: NoticeOptions): Promise<void>;
 }
