@@ -77,6 +77,73 @@ for (const way of WAYS) {
       expect(near.load).to.deep.equal({ waiting: 0, open: 0 });
     });
 
+    it(`use the memory of parts again where the reader says so, and only then (seed ${seed})`, async () => {
+      const { near, far, settled } = it_;
+      const totalBytes = 3_000_000;
+      const expected = await digest(pieces(seed, totalBytes));
+      const memories = new Set<ArrayBufferLike>();
+      let parts = 0;
+      async function* noted(body: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+        for await (const part of body as AsyncIterable<Uint8Array>) {
+          if (part.length >= 4096) {
+            memories.add(part.buffer);
+            parts++;
+          }
+          yield part;
+        }
+      }
+      const once = async (read: () => Promise<unknown>): Promise<{ share: number }> => {
+        memories.clear();
+        parts = 0;
+        expect(await settled(read())).to.deep.equal(expected);
+        return { share: memories.size / parts };
+      };
+      far
+        .handle('kept', (_, { body }) => digest(noted(body)))
+        .handle('reused', (_, { body }) => digest(noted(body.reusing())))
+        .handle('back', async function* (_, { body }) {
+          yield* body.reusing();
+        });
+      const up = (method: string) => () => near.request(method, null, { body: pieces(seed, totalBytes) });
+      expect((await once(up('kept'))).share).to.equal(1);
+      expect((await once(up('reused'))).share).to.be.below(0.5);
+      const back = () => near.stream('back', null, { body: pieces(seed, totalBytes) });
+      expect((await once(() => digest(noted(back())))).share).to.equal(1);
+      expect((await once(() => digest(noted(back().reusing())))).share).to.be.below(0.5);
+    });
+
+    it('leave values as they are, and memory that was given away, where they use that of parts again', async () => {
+      const { near, far, settled } = it_;
+      far.handle('mixed', async function* () {
+        for (let i = 0; i < 40; i++) {
+          yield { bytes: Buffer.alloc(10_000, i) };
+          yield Buffer.alloc(10_000, i);
+        }
+      });
+      const values: Uint8Array[] = [];
+      const given: { readonly bytes: Uint8Array; readonly of: number }[] = [];
+      const read = async (): Promise<void> => {
+        for await (const part of near.stream<Uint8Array | { bytes: Uint8Array }>('mixed').reusing()) {
+          if (!(part instanceof Uint8Array)) {
+            values.push(part.bytes);
+            continue;
+          }
+          // Bytes come in parts as the fragments make them.
+          const of = values.length - 1;
+          expect(part.every((byte) => byte === of)).to.equal(true);
+          if (of >= 20) continue;
+          const bytes = structuredClone(part, { transfer: [part.buffer as ArrayBuffer] });
+          given.push({ bytes, of });
+        }
+      };
+      await settled(read());
+      expect(values.map((bytes) => [bytes[0], bytes.length])).to.deep.equal(
+        Array.from({ length: 40 }, (_, i) => [i, 10_000]),
+      );
+      expect(given.reduce((sum, { bytes }) => sum + bytes.length, 0)).to.equal(20 * 10_000);
+      for (const { bytes, of } of given) expect(bytes.every((byte) => byte === of)).to.equal(true);
+    });
+
     it('carry a file', async () => {
       const { near, far, scene, settled } = it_;
       const path = join(scene.folders.directory, 'upload');
