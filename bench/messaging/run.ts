@@ -15,8 +15,9 @@ const PEERS: readonly { readonly name: string; load(): Promise<Peer> }[] = [
   { name: 'zeromq-tcp', load: async () => (await import('../peers/zeromq.js')).tcp },
 ];
 const MESSAGE_PORT = 'peer/request/message-port';
+const STREAM_BYTES = 2 ** 30;
 
-const agenda = (streamBytes: number): Agenda => ({
+const AGENDA: Agenda = {
   subjects: [
     ...CARRIERS.map((carrier) => ({
       name: `messaging/request/${carrier}`,
@@ -32,7 +33,7 @@ const agenda = (streamBytes: number): Agenda => ({
     },
     {
       name: 'messaging/beside/stream',
-      load: async () => besideStream('messaging/beside/stream', 'shm', streamBytes),
+      load: async () => besideStream('messaging/beside/stream', 'shm', STREAM_BYTES),
     },
     ...PEERS.map(({ name, load }) => ({
       name: `peer/request/${name}`,
@@ -45,9 +46,9 @@ const agenda = (streamBytes: number): Agenda => ({
   ],
   limits: ['core-to-core', 'tcp-loopback'],
   peer: MESSAGE_PORT,
-});
+};
 
-const QUICK: Plan & { readonly streamBytes: number } = {
+const QUICK: Plan = {
   rounds: 1,
   repeats: 1,
   repeatUntilMs: 20_000,
@@ -57,9 +58,8 @@ const QUICK: Plan & { readonly streamBytes: number } = {
   singleMs: 60,
   probeBatches: 200,
   probeMs: 80,
-  streamBytes: 2 ** 27,
 };
-const FULL: Plan & { readonly streamBytes: number } = {
+const FULL: Plan = {
   rounds: 7,
   repeats: 4,
   repeatUntilMs: 300_000,
@@ -69,10 +69,8 @@ const FULL: Plan & { readonly streamBytes: number } = {
   singleMs: 200,
   probeBatches: 400,
   probeMs: 250,
-  streamBytes: 2 ** 30,
 };
 
 export function runMessaging(quick: boolean, settings: RoundsSettings): Promise<Outcome> {
-  const plan = quick ? QUICK : FULL;
-  return runRounds(agenda(plan.streamBytes), plan, settings);
+  return runRounds(AGENDA, quick ? QUICK : FULL, settings);
 }
