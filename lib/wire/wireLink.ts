@@ -15,7 +15,7 @@ import { brokenWire } from './nativeWire.js';
 import type { Wire } from './wire.js';
 
 /** After the first push since a poll, which goes out at once, pushes wait for the next poll or for so much to gather. */
-const GATHER_BYTES = 16384;
+const GATHER_BYTES = 32_768;
 
 /**
  * Where a short frame is put together, to be sent as one range: a copy of some words costs less than handing two more
