@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { verdictOf } from './run/audit.js';
 import { dependencies } from './run/licences.js';
 
 /** What lets anybody use, change and pass on the package, whatever theirs is. */
@@ -59,5 +60,21 @@ describe('the packages that this one depends on', () => {
       ).to.equal(true);
     }
     expect(dependencies().filter(({ shipped }) => shipped).length).to.be.below(40);
+  });
+
+  it('fail the lint where they have known faults, and not where nobody can say so', () => {
+    const report = (vulnerabilities: object): string =>
+      JSON.stringify({ auditReportVersion: 2, vulnerabilities, metadata: {} });
+    expect(verdictOf(report({}))).to.deep.equal({ kind: 'clean' });
+    expect(verdictOf(report({ some: { name: 'some', severity: 'high', via: [] } }))).to.deep.equal({
+      kind: 'faults',
+      packages: ['some (high)'],
+    });
+    const refused = JSON.stringify({ message: '405 Method Not Allowed', statusCode: 405, error: {} });
+    expect(verdictOf(refused)).to.deep.equal({ kind: 'unanswered', why: 'status 405' });
+    const offline = JSON.stringify({ error: { code: 'ENOTFOUND', summary: '' } });
+    expect(verdictOf(offline)).to.deep.equal({ kind: 'unanswered', why: 'ENOTFOUND' });
+    expect(verdictOf('').kind).to.equal('unanswered');
+    expect(verdictOf('<html>').kind).to.equal('unanswered');
   });
 });

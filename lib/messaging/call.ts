@@ -15,8 +15,8 @@ export type Parts = AsyncIterable<unknown> | Iterable<unknown>;
 export interface PartsReader<T> extends AsyncIterableIterator<T, undefined> {
   /**
    * Has the memory of parts that are bytes used again: each is valid until the next one is asked for, so who keeps it has to
-   * copy it. A large stream takes half the time so, and what is beside it waits for no collection of garbage. Gives this
-   * reader itself.
+   * copy it. A large stream takes half the time so, and what is beside it waits for no collection of garbage. Not for who
+   * asks ahead, as `Readable.from` does. Gives this reader itself.
    *
    *     for await (const part of body.reusing()) await file.write(part);
    */
