@@ -32,6 +32,9 @@ const FLOW_MESSAGES = 4;
 const TRY_EVERY = 64;
 /** About 150 ns: eight messages of a producer that does nothing else (README.md has what others come to). */
 const LINGER_CYCLES = 384;
+/** Larger ones take him longer: so many cycles for each byte of one, and no more than about 1.5 µs. */
+const LINGER_CYCLES_PER_BYTE = 1.5;
+const MOST_LINGER_CYCLES = 4096;
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (README.md).
 const FIRST_RECORD = RECORDS;
@@ -163,17 +166,15 @@ export class RingConsumer {
    * messages behind is not. So in a flow it lingers before it looks again. In between it tries that now and then, as a
    * flow that is slow for this reason looks like single messages.
    */
-  private _flows(): boolean {
-    const messages = this._popped - this._emptyAt;
-    this._emptyAt = this._popped;
+  private _flows(messages: number): boolean {
     return messages >= FLOW_MESSAGES || (++this._empties & (TRY_EVERY - 1)) === 0;
   }
 
-  /** Waits for the time of some messages, then gives the size word at this index. */
-  private _linger(index: number): number {
+  /** Waits for the time of some messages of so many bytes. */
+  private _linger(bytes: number): void {
+    const most = Math.min(Math.max(bytes * LINGER_CYCLES_PER_BYTE, LINGER_CYCLES), MOST_LINGER_CYCLES);
     // V8 counts as it is told, about one in a cycle.
-    for (let cycles = 0; cycles < LINGER_CYCLES; ) cycles++;
-    return Atomics.load(this._words, index);
+    for (let cycles = 0; cycles < most; ) cycles++;
   }
 
   private _find(): Message | null {
@@ -182,7 +183,15 @@ export class RingConsumer {
       const start = RECORDS + (position & this._mask);
       // OBSERVE, as `front` does; and an atomic access is one that no compiler may take out of a loop of polls.
       let size = Atomics.load(this._words, start >> 2);
-      if (size === 0 && this._reclaimed !== position && this._flows()) size = this._linger(start >> 2);
+      if (size === 0 && this._reclaimed !== position) {
+        const messages = this._popped - this._emptyAt;
+        this._emptyAt = this._popped;
+        if (this._flows(messages)) {
+          // Of those before the last hand-back nothing is counted: few are as large then.
+          this._linger(distance(this._reclaimed, position) / Math.max(messages, 1));
+          size = Atomics.load(this._words, start >> 2);
+        }
+      }
       if (size === 0) {
         if (this._reclaimed !== position) this.reclaim();
         return null;
