@@ -6,6 +6,9 @@ const SHORT_BYTES = 256;
 /** What is copied byte by byte: 8 bytes take 16 ns so, 64 about as long as `Buffer.copy` takes for a few as for 256, 85. */
 const FEW_BYTES = 64;
 
+/** From so many bytes on it pays to look whether memory is shared. */
+const LONG_BYTES = 4096;
+
 /** One block of memory seen as words and as bytes, both from its first byte. */
 export interface Block {
   readonly words: Int32Array;
@@ -21,7 +24,7 @@ export function copyWords(
   lengthBytes: number,
 ): void {
   if (lengthBytes > SHORT_BYTES) {
-    to.bytes.set(from.bytes.subarray(fromByte, fromByte + lengthBytes), toByte);
+    copyAll(from.bytes.subarray(fromByte, fromByte + lengthBytes), to.bytes, toByte);
     return;
   }
   const source = from.words;
@@ -51,9 +54,26 @@ export function copyWords(
 /** Copies bytes, wherever they are. */
 export function copyBytes(from: Buffer, start: number, end: number, to: Uint8Array, at: number): void {
   if (end - start > FEW_BYTES) {
-    to.set(from.subarray(start, end), at);
+    copyAll(from.subarray(start, end), to, at);
     return;
   }
   let t = at;
   for (let i = start; i < end; i++) to[t++] = from[i] as number;
+}
+
+/**
+ * Copies all bytes of `from` to `at`. V8 copies word by word where either side is shared memory; `Buffer.fill` does not: 16 KiB
+ * take 0.5 µs instead of 1.1 (node 24: 2.0). Between two threads 64 KiB go at 13.1 GB/s instead of 7.8 with node 24, with
+ * node 20 as before.
+ */
+export function copyAll(from: Uint8Array, to: Uint8Array, at: number): void {
+  if (from.length >= LONG_BYTES && to instanceof Buffer && (isShared(from) || isShared(to))) {
+    to.fill(from, at, at + from.length);
+  } else {
+    to.set(from, at);
+  }
+}
+
+function isShared({ buffer }: Uint8Array): boolean {
+  return buffer instanceof SharedArrayBuffer;
 }

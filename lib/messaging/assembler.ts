@@ -1,5 +1,6 @@
 import type { Codec } from '../codec/codec.js';
 import type { TcpshmError } from '../errors.js';
+import { copyAll } from '../memory/copy.js';
 import type { Scratch } from '../port/scratch.js';
 import type { Message } from '../ring/message.js';
 import type { Compression } from './compression.js';
@@ -107,7 +108,7 @@ export class Assembler {
       const { length } = bytes;
       const raw = (flags & Flag.bytes) !== 0;
       const copy = raw && this.memory !== null ? this.memory.take(length) : Buffer.allocUnsafeSlow(length);
-      copy.set(bytes);
+      copyAll(bytes, copy, 0);
       return copy;
     }
     const { compression } = this.#reading;

@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import { copyBytes, copyWords } from '../memory/copy.js';
+import { copyAll, copyBytes, copyWords } from '../memory/copy.js';
 import { MAX_CAPACITY, MAX_TYPE } from './layout.js';
 import type { RingMemory } from './memory.js';
 
@@ -170,7 +170,7 @@ export class Message {
 
   /** Writes bytes into the payload, from `at` on. */
   set(bytes: Uint8Array, at = 0): void {
-    this._memory.bytes.set(bytes, this._offset + within(at, bytes.length, this._size));
+    copyAll(bytes, this._memory.bytes, this._offset + within(at, bytes.length, this._size));
   }
 
   /** Writes text as UTF-8 from `at` on, and returns its length in bytes. */
@@ -198,7 +198,7 @@ export class Message {
     if (other._size === this._size) {
       copyWords(other._memory, other._offset, this._memory, start, other._size);
     } else {
-      this._memory.bytes.set(other.bytes(), start);
+      copyAll(other.bytes(), this._memory.bytes, start);
     }
     this._type = other._type;
   }
