@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { messenger } from '../../lib/index.js';
 import { Scene } from '../peers/support.js';
 
+const { SANITIZED } = process.env;
 const MEBIBYTE = 2 ** 20;
 /** Through a process that may have a heap of a quarter of it, and half of it resident. */
 const MESSAGE_BYTES = 1024 * MEBIBYTE;
@@ -90,7 +91,8 @@ describe('a message larger than memory', () => {
       const most = near.request<{ live: number; resident: number }>('most');
       const { live, resident } = await scene.settled(most, 'the memory of the other process');
       expect(live).to.be.within(1, LIVE_BYTES);
-      expect(resident).to.be.below(RESIDENT_BYTES);
+      // AddressSanitizer keeps back what was freed, and has as much again to keep its books.
+      if (SANITIZED === undefined) expect(resident).to.be.below(RESIDENT_BYTES);
     }).timeout(300_000);
   }
 });

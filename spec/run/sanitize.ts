@@ -80,8 +80,8 @@ const { status } = spawnSync(process.execPath, [join(FOLDER, 'dist/spec/run/main
   env: {
     ...process.env,
     LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
-    // Freed memory is kept back for 64 MiB, not 256: some specs look at what a process has resident.
-    ASAN_OPTIONS: 'detect_leaks=0:quarantine_size_mb=64:abort_on_error=1:handle_abort=0:handle_sigbus=0',
+    SANITIZED: '1',
+    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:handle_abort=0:handle_sigbus=0',
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   },
 });
