@@ -72,7 +72,7 @@ export class Assembler {
 
   #gather(header: PacketHeader, message: Message, raw: boolean, last: boolean): void {
     const { codec, scratch } = this.#reading;
-    const bytes = this.#bytesOf(header, message);
+    const bytes = this.#bytesOf(header, message, raw ? this.memory : null);
     if (raw) {
       this.value = bytes;
       return;
@@ -100,14 +100,16 @@ export class Assembler {
     this.#kept += bytes;
   }
 
-  /** A copy of a fragment, as it was before it was compressed. */
-  #bytesOf({ flags, headerBytes, word }: PacketHeader, message: Message): Uint8Array {
+  /** A copy of a fragment, as it was before it was compressed; in `memory`, if that is there for it. */
+  #bytesOf(
+    { flags, headerBytes, word }: PacketHeader,
+    message: Message,
+    memory: PartMemory | null,
+  ): Uint8Array {
     const bytes = message.bytes().subarray(headerBytes);
     if ((flags & Flag.deflated) === 0) {
       // A slice would be cleared before it is filled, which takes as long as all else.
-      const { length } = bytes;
-      const raw = (flags & Flag.bytes) !== 0;
-      const copy = raw && this.memory !== null ? this.memory.take(length) : Buffer.allocUnsafeSlow(length);
+      const copy = memory?.take(bytes.length) ?? Buffer.allocUnsafeSlow(bytes.length);
       copyAll(bytes, copy, 0);
       return copy;
     }

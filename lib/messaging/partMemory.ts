@@ -16,7 +16,8 @@ export class PartMemory {
   /** For a part of this length. */
   take(length: number): Buffer {
     if (length < LEAST_BYTES) return Buffer.allocUnsafeSlow(length);
-    const part = fitting(this.#spare.pop(), length) ?? Buffer.allocUnsafeSlow(length);
+    const spare = this.#spare.pop();
+    const part = (spare && resized(spare, length)) ?? Buffer.allocUnsafeSlow(length);
     this.#given.add(part);
     return part;
   }
@@ -27,8 +28,9 @@ export class PartMemory {
   }
 }
 
-function fitting(spare: Buffer | undefined, length: number): Buffer | null {
-  if (spare === undefined || spare.length === length) return spare ?? null;
+/** A spare part with another length, if its memory is for that. */
+function resized(spare: Buffer, length: number): Buffer | null {
+  if (spare.length === length) return spare;
   const { buffer } = spare;
   // One that is much larger would have few bytes of credit hold much memory.
   const fits = buffer.byteLength >= length && buffer.byteLength <= 2 * length;

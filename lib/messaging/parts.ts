@@ -1,6 +1,5 @@
 import type { Assembler } from './assembler.js';
 import type { PartsReader } from './call.js';
-import type { IncomingFlow } from './incoming.js';
 import { PartMemory } from './partMemory.js';
 
 /** Whose parts they are. */
@@ -15,7 +14,6 @@ const DONE = { done: true, value: undefined } as const;
 
 /** What follows a value, as the program reads it: by one loop. Those that have come wait here, and hold their credit. */
 export class IncomingParts implements PartsReader<unknown> {
-  readonly flow: IncomingFlow;
   readonly #assembler: Assembler;
   readonly #owner: PartsOwner;
   readonly #values: unknown[] = [];
@@ -30,7 +28,6 @@ export class IncomingParts implements PartsReader<unknown> {
 
   constructor(assembler: Assembler, owner: PartsOwner) {
     this.#assembler = assembler;
-    this.flow = assembler.flow;
     this.#owner = owner;
   }
 
@@ -44,7 +41,7 @@ export class IncomingParts implements PartsReader<unknown> {
     if (this.#ended) return;
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
-      this.flow.take(cost);
+      this.#assembler.flow.take(cost);
       this.#given = value;
       waiting.resolve({ done: false, value });
       return;
@@ -80,7 +77,7 @@ export class IncomingParts implements PartsReader<unknown> {
         this.#costs.length = 0;
         this.#first = 0;
       }
-      this.flow.take(cost);
+      this.#assembler.flow.take(cost);
       this.#given = value;
       this.#owner.taken(this);
       return Promise.resolve({ done: false, value });
