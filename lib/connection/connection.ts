@@ -193,7 +193,7 @@ export class Connection {
 
   /**
    * Has polls tell when the queue that this side writes becomes too full, and when it is in order again after that. What
-   * was popped but is not handed back yet counts as full: up to 16 KiB while the peer is busy. Replaces the ones before.
+   * was popped but is not handed back yet counts as full: up to 32 KiB while the peer is busy. Replaces the ones before.
    * Throws ERR_OPTION, ERR_CLOSED.
    */
   watermarks(marks: Watermarks): void {

@@ -1,6 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { barrier } from '../memory/order.js';
 import { RingConsumer } from '../ring/consumer.js';
+import { Lingering } from '../ring/lingering.js';
 import type { Message } from '../ring/message.js';
 import { RingProducer } from '../ring/producer.js';
 import { otherRole } from '../session/names.js';
@@ -50,10 +51,10 @@ export class Ends {
   readonly #poppedBefore: number;
 
   /**
-   * `shut` ends the side, before a call of the user throws that the session is another process's. `before` is what was
+   * `shared` says that the peer is at work in the same memory. `shut` ends the side, before a call of the user throws that the session is another process's. `before` is what was
    * counted of the same connection in another thread.
    */
-  constructor(open: OpenSegment, shut: () => void, before: Tally = NO_TALLY) {
+  constructor(open: OpenSegment, shared: boolean, shut: () => void, before: Tally = NO_TALLY) {
     const { segment, role } = open;
     this.producer = new RingProducer(segment.outgoing(role));
     this.consumer = new RingConsumer(segment.incoming(role));
@@ -65,6 +66,7 @@ export class Ends {
     this.#rouser = new Rouser(segment.parking[otherRole(role)]);
     this.consumer.onReclaimed = this.#reclaimed;
     this.#before = before;
+    if (shared) this.consumer.lingering = new Lingering(this, this.consumer.popped);
     this.#pushedBefore = this.producer.pushed;
     this.#poppedBefore = this.consumer.popped;
     segment.parking[role].leave();

@@ -71,7 +71,7 @@ export class Side<C extends SideUser> {
   ) {
     this.#connection = connection;
     this.#transport = transport;
-    const ends = new Ends(open, () => this.#ending.shut(), tally);
+    const ends = new Ends(open, transport !== 'tcp', () => this.#ending.shut(), tally);
     const measures = new Measures(ends);
     const copies = transport === 'tcp' ? new Copies(ends, replicated, () => this.onWritten?.()) : null;
     const inlet = new Inlet(connection, ends);

@@ -14,27 +14,25 @@ import {
   sequenceOf,
   WAITING,
 } from './layout.js';
+import type { Lingering } from './lingering.js';
 import type { RingMemory } from './memory.js';
 import { Message } from './message.js';
 import { badRecord, countMessages, recordLength } from './record.js';
 import { readCommit } from './recovery.js';
 
 /**
- * Space is cleared and handed back once so many bytes were consumed, half of them when the producer waits, or when the
- * ring is empty. Clearing is what makes the next header read zero; done away from the critical path it costs the
- * round trip nothing (see README.md beside this file).
+ * Space is cleared and handed back once so many bytes were consumed, or when the ring is empty. Clearing is what makes the
+ * next header read zero; done away from the critical path it costs the round trip nothing (see README.md beside this file).
  */
 const RECLAIM_BYTES = 16384;
-
-/** So many messages since the ring was empty are a flow. */
-const FLOW_MESSAGES = 4;
-/** Else it is tried once in so many times, a power of two. */
-const TRY_EVERY = 64;
-/** About 150 ns: eight messages of a producer that does nothing else (README.md has what others come to). */
-const LINGER_CYCLES = 384;
-/** Larger ones take him longer: so many cycles for each byte of one, and no more than about 1.5 µs. */
-const LINGER_CYCLES_PER_BYTE = 1.5;
-const MOST_LINGER_CYCLES = 4096;
+/**
+ * The same when the producer waits. The ring is full then, and it writes where this side has just cleared: the larger the
+ * piece, the less often both are at work on neighbouring lines.
+ */
+const ASKED_BYTES = 32768;
+/** Of a small ring it is this part at the most. */
+const RECLAIMED_PART = 1 / 8;
+const ASKED_PART = 1 / 16;
 
 // Copied for the hot paths: an imported binding is loaded and checked at each use (README.md).
 const FIRST_RECORD = RECORDS;
@@ -56,6 +54,8 @@ export class RingConsumer {
   readonly message: Message;
   /** What to call when space was handed back. */
   onReclaimed: (() => void) | null = null;
+  /** Whether to stay away from a ring that has become empty: null where the producer is in the same thread. */
+  lingering: Lingering | null = null;
   private readonly _memory: RingMemory;
   private readonly _words: Int32Array;
   private readonly _sequences: Float64Array;
@@ -64,20 +64,15 @@ export class RingConsumer {
   private readonly _largest: number;
   private readonly _end: number;
   private readonly _reclaimBytes: number;
-  /**
-   * The same when the producer waits: not each message by itself, as both would go in step then, one line after the other.
-   * What is left is handed back when the ring is empty.
-   */
   private readonly _askedBytes: number;
+  /** The smaller one of the two. */
+  private readonly _leastBytes: number;
   /** Where the next record starts: the position up to which all was popped. */
   private _position: number;
   private _reclaimed: number;
   private _popped: number;
   /** Bytes up to `_reclaimed` since it was opened. */
   private _bytesBefore: number;
-  /** What `popped` was when the ring was found empty last, and how often it was. */
-  private _emptyAt = 0;
-  private _empties = 0;
   /** Which of the two commits the next pop writes: the one that does not hold the current state, by its position. */
   private _commitAt: number;
   /** Bytes of the record that `front` gave, 0 when there is none. */
@@ -91,13 +86,13 @@ export class RingConsumer {
     this._mask = memory.mask;
     this._largest = memory.maxMessageBytes + HEADER;
     this._end = FIRST_RECORD + memory.capacity;
-    this._reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity / 8);
-    this._askedBytes = this._reclaimBytes / 2;
+    this._reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity * RECLAIMED_PART);
+    this._askedBytes = Math.min(ASKED_BYTES, memory.capacity * ASKED_PART);
+    this._leastBytes = Math.min(this._reclaimBytes, this._askedBytes);
     this._position = commit.position;
     this._reclaimed = commit.reclaimed;
     this._popped = commit.popped;
     this._bytesBefore = -distance(commit.reclaimed, commit.position);
-    this._emptyAt = commit.popped;
     this._commitAt = COMMIT_POSITION[commit.slot] ^ TOGGLE;
     this.message = new Message(memory);
     this.reclaim();
@@ -160,21 +155,12 @@ export class RingConsumer {
     return this.message.wrap(at + HEADER, size - HEADER, kind);
   }
 
-  /**
-   * Whether messages come in a flow, asked where the ring has just become empty. A consumer that has caught up with its
-   * producer takes the line away in which that one writes, again and again, and both are slow; one that stays some
-   * messages behind is not. So in a flow it lingers before it looks again. In between it tries that now and then, as a
-   * flow that is slow for this reason looks like single messages.
-   */
-  private _flows(messages: number): boolean {
-    return messages >= FLOW_MESSAGES || (++this._empties & (TRY_EVERY - 1)) === 0;
-  }
-
-  /** Waits for the time of some messages of so many bytes. */
-  private _linger(bytes: number): void {
-    const most = Math.min(Math.max(bytes * LINGER_CYCLES_PER_BYTE, LINGER_CYCLES), MOST_LINGER_CYCLES);
+  /** Stays away from a ring that has just become empty, if that is better. False if not. */
+  private _linger(lingering: Lingering): boolean {
+    const most = lingering.cycles(this._popped, distance(this._reclaimed, this._position));
     // V8 counts as it is told, about one in a cycle.
     for (let cycles = 0; cycles < most; ) cycles++;
+    return most !== 0;
   }
 
   private _find(): Message | null {
@@ -184,13 +170,8 @@ export class RingConsumer {
       // OBSERVE, as `front` does; and an atomic access is one that no compiler may take out of a loop of polls.
       let size = Atomics.load(this._words, start >> 2);
       if (size === 0 && this._reclaimed !== position) {
-        const messages = this._popped - this._emptyAt;
-        this._emptyAt = this._popped;
-        if (this._flows(messages)) {
-          // Of those before the last hand-back nothing is counted: few are as large then.
-          this._linger(distance(this._reclaimed, position) / Math.max(messages, 1));
-          size = Atomics.load(this._words, start >> 2);
-        }
+        const { lingering } = this;
+        if (lingering !== null && this._linger(lingering)) size = Atomics.load(this._words, start >> 2);
       }
       if (size === 0) {
         if (this._reclaimed !== position) this.reclaim();
@@ -215,9 +196,11 @@ export class RingConsumer {
     this._length = 0;
     this.message.expire();
     const consumed = (position - this._reclaimed) | 0;
-    if (consumed >= this._reclaimBytes || (this._words[WAITING_WORD] !== 0 && consumed >= this._askedBytes)) {
-      this.reclaim();
-    }
+    if (consumed >= this._leastBytes) this._reclaimEnough(consumed);
+  }
+
+  private _reclaimEnough(consumed: number): void {
+    if (consumed >= (this._words[WAITING_WORD] === 0 ? this._reclaimBytes : this._askedBytes)) this.reclaim();
   }
 
   /**

@@ -20,7 +20,7 @@ export function checkCapacity(capacity: number, what = 'capacityBytes'): number 
 /** What is cleared by single stores. */
 const SHORT_BYTES = 256;
 /** As much as a consumer clears at once. */
-const ZEROES = Buffer.alloc(16384);
+const ZEROES = Buffer.alloc(32768);
 
 /** The bytes of one ring, seen in the ways that its ends need. All views start at the first byte of the ring. */
 export class RingMemory {
