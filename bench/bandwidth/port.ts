@@ -48,7 +48,7 @@ export class PortFlow {
   readonly #worker: Worker;
   readonly #transfers: boolean;
   readonly #cargo: Cargo;
-  /** One for each message that may be on its way; those that were transferred come back in turn. */
+  /** One for each message that may be on its way; those that were transferred come back in turn. What is cloned needs none. */
   readonly #buffers: ArrayBuffer[];
   #sent = 0;
   #read = 0;
@@ -73,10 +73,7 @@ export class PortFlow {
     this.#transfers = way === 'transfer';
     this.#cargo = new Cargo(bytes);
     const window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, WINDOW_BYTES / bytes));
-    // What is cloned is the same buffer each time.
-    const one = new ArrayBuffer(bytes);
-    new Uint8Array(one).set(this.#cargo.bytes);
-    this.#buffers = Array.from({ length: window }, () => (this.#transfers ? new ArrayBuffer(bytes) : one));
+    this.#buffers = Array.from({ length: window }, () => new ArrayBuffer(this.#transfers ? bytes : 0));
     worker.on('message', (read: Read) => this.#onRead(read));
     worker.on('error', (error) => this.#reject(error as Error));
     worker.on('exit', (code) => this.#reject(new Error(`the worker ended with ${code}`)));
@@ -100,11 +97,15 @@ export class PortFlow {
   #fill(): void {
     const window = this.#buffers.length;
     while (this.#sent < this.#end && this.#sent - this.#read < window) {
-      const buffer = this.#buffers[this.#sent % window] as ArrayBuffer;
-      const bytes = new Uint8Array(buffer);
-      if (this.#transfers) bytes.set(this.#cargo.bytes);
-      this.#cargo.number(new Float64Array(buffer), 0, buffer.byteLength / 8, this.#sent++);
-      this.#worker.postMessage(bytes, this.#transfers ? [buffer] : []);
+      const message = this.#cargo.message(this.#sent);
+      if (this.#transfers) {
+        const bytes = new Uint8Array(this.#buffers[this.#sent % window] as ArrayBuffer);
+        bytes.set(message);
+        this.#worker.postMessage(bytes, [bytes.buffer]);
+      } else {
+        this.#worker.postMessage(message);
+      }
+      this.#sent++;
     }
   }
 

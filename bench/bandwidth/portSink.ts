@@ -1,4 +1,4 @@
-/** The worker of `port.ts`: reads every word of what it gets, and says so; a buffer that was transferred goes back. */
+/** The worker of `port.ts`: reads every byte of what it gets, and says so; a buffer that was transferred goes back. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Cargo } from '../flow/bulk.js';
 import { pinThread } from '../pinning.js';
@@ -14,7 +14,7 @@ const cargo = new Cargo(bytes);
 let number = 0;
 pinThread(cpu);
 port.on('message', ({ buffer }: { readonly buffer: ArrayBuffer }) => {
-  cargo.verify(new Float64Array(buffer), 0, buffer.byteLength / 8, number);
+  cargo.verify(Buffer.from(buffer), 0, buffer.byteLength, number);
   const transferred = way === 'transfer' ? buffer : null;
   const read: Read = { number: number++, buffer: transferred };
   port.postMessage(read, transferred === null ? [] : [transferred]);

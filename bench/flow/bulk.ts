@@ -1,11 +1,11 @@
 /**
- * Large messages: every byte is written once, by a copy into the record, and read once, in place.
+ * Large messages: every byte is written once, by a copy into the record, and compared once, in place, both by the code of
+ * the C library: a loop of JavaScript would be measured rather than what carries them.
  *
  *   words (f64)   0        1 …         512      513 …
  *                 | number | cargo …   | number | cargo …      one number for each 4096 bytes
  *
- * The cargo is whole numbers that differ from word to word, so the sum of all words is exact, and follows from the
- * number: a part that is missing, cleared or of another message changes it.
+ * The cargo differs from word to word, so a part that is missing, cleared or of another message is noticed.
  */
 import type { Message } from '../../lib/index.js';
 import { type Payload, Seen, Tally } from '../tally.js';
@@ -16,74 +16,41 @@ const WORD = 8;
 const WORDS_PER_NUMBER = 512;
 const LARGEST = 0xffff;
 
-/** What goes into every message. */
+/** What every message of a size is, each side in memory of its own. */
 export class Cargo {
-  /** To be copied: the numbers in it read 0. */
-  readonly bytes: Uint8Array;
-  /** How many words have the number, and the sum of all others. */
-  readonly #numbers: number;
-  readonly #sum: number;
+  readonly #bytes: Buffer;
+  readonly #words: Float64Array;
 
   constructor(bytes: number) {
     const words = new Float64Array(bytes / WORD);
-    let sum = 0;
-    for (let i = 0; i < words.length; i++) {
-      const value = i % WORDS_PER_NUMBER === 0 ? 0 : Math.imul(i, 0x9e3779b1) & LARGEST;
-      words[i] = value;
-      sum += value;
-    }
-    this.bytes = new Uint8Array(words.buffer);
-    this.#numbers = Math.ceil(words.length / WORDS_PER_NUMBER);
-    this.#sum = sum;
+    for (let i = 0; i < words.length; i++) words[i] = Math.imul(i, 0x9e3779b1) & LARGEST;
+    this.#words = words;
+    this.#bytes = Buffer.from(words.buffer);
   }
 
-  /** Numbers the message of `count` words from `start` on, into which `bytes` were copied. */
-  number(words: Float64Array, start: number, count: number, number: number): void {
-    for (let i = start; i < start + count; i += WORDS_PER_NUMBER) words[i] = number;
+  /** Message `number`, until the next call of any method. */
+  message(number: number): Buffer {
+    for (let i = 0; i < this.#words.length; i += WORDS_PER_NUMBER) this.#words[i] = number;
+    return this.#bytes;
   }
 
-  /** Reads every word of a message, and throws unless it is message `number`. */
-  verify(words: Float64Array, start: number, count: number, number: number): void {
-    const found = sumOf(words, start, count);
-    const expected = this.#sum + number * this.#numbers;
-    if (count * WORD === this.bytes.length && words[start] === number && found === expected) return;
+  /** Reads every byte from `start` to `end`, and throws unless it is message `number`. */
+  verify(bytes: Buffer, start: number, end: number, number: number): void {
+    const expected = this.message(number);
+    if (end - start === expected.length && bytes.compare(expected, 0, expected.length, start, end) === 0)
+      return;
     throw new Error(
-      `message ${number} came wrong: expected ${this.bytes.length} bytes that begin with ${number} and come to` +
-        ` ${expected}, got ${count * WORD} bytes, ${words[start]} and ${found}`,
+      `message ${number} came wrong: expected ${expected.length} bytes of that number, got ${end - start} that begin` +
+        ` with ${bytes.toString('hex', start, Math.min(start + WORD, end))}`,
     );
   }
-}
-
-/** In parts, each of which the processor can add while it adds the others. `count` is a multiple of 8. */
-function sumOf(words: Float64Array, start: number, count: number): number {
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let e = 0;
-  let f = 0;
-  let g = 0;
-  let h = 0;
-  const end = start + count;
-  for (let i = start; i < end; i += 8) {
-    a += words[i] as number;
-    b += words[i + 1] as number;
-    c += words[i + 2] as number;
-    d += words[i + 3] as number;
-    e += words[i + 4] as number;
-    f += words[i + 5] as number;
-    g += words[i + 6] as number;
-    h += words[i + 7] as number;
-  }
-  return a + b + c + d + e + f + g + h;
 }
 
 /** Of large messages. */
 export class BulkTally extends Seen {
   readonly #cargo: Cargo;
   #view: DataView | null = null;
-  /** The ring in words: a message starts at a multiple of 8 bytes. */
-  #words: Float64Array = new Float64Array(0);
+  #ring: Buffer = Buffer.alloc(0);
 
   /** `bytes` is the payload of each message, a multiple of 4096. */
   constructor(bytes: number) {
@@ -92,24 +59,22 @@ export class BulkTally extends Seen {
   }
 
   override write(message: Message): void {
-    message.set(this.#cargo.bytes);
-    this.#cargo.number(this.#wordsOf(message), message.offset / WORD, message.size / WORD, this.count);
+    message.set(this.#cargo.message(this.count));
     this.add(this.count);
   }
 
-  override read(message: Payload): void {
-    const [start, count] = [message.offset / WORD, message.size / WORD];
-    this.#cargo.verify(this.#wordsOf(message), start, count, this.count);
+  override read({ view, offset, size }: Payload): void {
+    this.#cargo.verify(this.#bytesOf(view), offset, offset + size, this.count);
     this.add(this.count);
   }
 
-  /** The same array as long as messages come from the same ring. */
-  #wordsOf({ view }: Pick<Payload, 'view'>): Float64Array {
+  /** The same bytes as long as messages come from the same ring. */
+  #bytesOf(view: DataView): Buffer {
     if (view !== this.#view) {
       this.#view = view;
-      this.#words = new Float64Array(view.buffer, view.byteOffset, view.byteLength / WORD);
+      this.#ring = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
     }
-    return this.#words;
+    return this.#ring;
   }
 }
 

@@ -8,38 +8,36 @@ import { RingChannel } from '../../lib/index.js';
 import { nativeOrNull } from '../../lib/memory/native.js';
 
 const BYTES = 8192;
-const WORDS = BYTES / 8;
 
 describe('large messages of the bench', () => {
+  const START = 24;
   const cargo = new Cargo(BYTES);
-  const words = new Float64Array(WORDS + 3);
-  const write = (number: number): void => {
-    new Uint8Array(words.buffer).set(cargo.bytes, 24);
-    cargo.number(words, 3, WORDS, number);
-  };
+  const bytes = Buffer.alloc(START + BYTES);
+  const write = (number: number): void => bytes.set(cargo.message(number), START);
+  const verify = (number: number, length = BYTES): void => cargo.verify(bytes, START, START + length, number);
 
   it('are accepted as they were sent, whatever their number', () => {
     for (const number of [0, 1, 4711, 2 ** 31 - 1]) {
       write(number);
-      cargo.verify(words, 3, WORDS, number);
+      verify(number);
     }
   });
 
   it('are refused when they are those of another number or size', () => {
     write(7);
-    expect(() => cargo.verify(words, 3, WORDS, 8)).to.throw(/message 8 came wrong/);
-    expect(() => cargo.verify(words, 3, WORDS - 8, 7)).to.throw(/message 7 came wrong/);
+    expect(() => verify(8)).to.throw(/message 8 came wrong/);
+    expect(() => verify(7, BYTES - 64)).to.throw(/message 7 came wrong/);
   });
 
   it('are refused when any cache line was cleared, or has the number of another message', () => {
-    for (let line = 0; line < WORDS; line += 8) {
+    for (let line = START; line < START + BYTES; line += 64) {
       write(7);
-      words.fill(0, 3 + line, 3 + line + 8);
-      expect(() => cargo.verify(words, 3, WORDS, 7), `line ${line}`).to.throw(/message 7 came wrong/);
+      bytes.fill(0, line, line + 64);
+      expect(() => verify(7), `line ${line}`).to.throw(/message 7 came wrong/);
     }
     write(7);
-    words[3 + WORDS / 2] = 6;
-    expect(() => cargo.verify(words, 3, WORDS, 7)).to.throw(/message 7 came wrong/);
+    bytes.writeDoubleLE(6, START + BYTES / 2);
+    expect(() => verify(7)).to.throw(/message 7 came wrong/);
   });
 
   it('come to the same count and checksum on both sides, and are told from others', () => {
