@@ -17,7 +17,8 @@ export const HEADER_BYTES = 8;
 const PAYLOAD_BYTES = MESSAGE_BYTES.map((bytes) => bytes - HEADER_BYTES);
 const WORD = 4;
 const STRIDE = 64;
-const WHOLE_EVERY = 256; // messages; the first four of these, one of each size, are compared whole
+const WHOLE_EVERY = 256; // messages, a power of two; the first of these, one of each size, are compared whole
+const WHOLE = MESSAGE_BYTES.length;
 
 /** Size of the payload of message `sequence`. */
 export function payloadBytes(sequence: number): number {
@@ -27,7 +28,7 @@ export function payloadBytes(sequence: number): number {
 /** Writes the payload of message `sequence` at `at`. */
 export function stamp(view: DataView, at: number, size: number, sequence: number): void {
   view.setInt32(at, sequence, true);
-  const stride = sequence % WHOLE_EVERY < MESSAGE_BYTES.length ? WORD : STRIDE;
+  const stride = strideOf(sequence);
   for (let i = stride; i < size; i += stride) view.setInt32(at + i, word(sequence, i), true);
   view.setInt32(at + size - WORD, word(sequence, size - WORD), true);
 }
@@ -43,9 +44,13 @@ export function verify(
   if (size !== expectedSize) throw mismatch(sequence, 'size', expectedSize, size);
   const number = view.getInt32(at, true);
   if (number !== sequence) throw mismatch(sequence, 'number', sequence, number);
-  const stride = sequence % WHOLE_EVERY < MESSAGE_BYTES.length ? WORD : STRIDE;
+  const stride = strideOf(sequence);
   for (let i = stride; i < size; i += stride) compare(view, at, i, sequence);
   compare(view, at, size - WORD, sequence);
+}
+
+function strideOf(sequence: number): number {
+  return (sequence & (WHOLE_EVERY - 1)) < WHOLE ? WORD : STRIDE;
 }
 
 function compare(view: DataView, at: number, i: number, sequence: number): void {

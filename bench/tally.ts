@@ -24,13 +24,16 @@ export interface Payload {
   readonly size: number;
 }
 
-/** What one side has seen of the messages so far. Both must come to the same. */
+/**
+ * What one side has seen of the messages so far. Both must come to the same. Members are private for TypeScript only, as every
+ * message goes through them (lib/ring/README.md).
+ */
 export abstract class Seen {
-  #count = 0;
-  #checksum = 0;
+  private _count = 0;
+  private _checksum = 0;
 
   get count(): number {
-    return this.#count;
+    return this._count;
   }
 
   /** Writes the next message and counts it. */
@@ -49,8 +52,8 @@ export abstract class Seen {
 
   /** Writes the same into `ANSWER_BYTES`. */
   tell(view: DataView, offset: number, figure: number): void {
-    view.setInt32(offset + COUNT, this.#count, true);
-    view.setInt32(offset + CHECKSUM, this.#checksum, true);
+    view.setInt32(offset + COUNT, this._count, true);
+    view.setInt32(offset + CHECKSUM, this._checksum, true);
     view.setFloat64(offset + FIGURE, figure, true);
   }
 
@@ -58,46 +61,46 @@ export abstract class Seen {
   check({ view, offset }: Pick<Payload, 'view' | 'offset'>): number {
     const count = view.getInt32(offset + COUNT, true);
     const checksum = view.getInt32(offset + CHECKSUM, true);
-    this.#compare(count, checksum);
+    this._compare(count, checksum);
     return view.getFloat64(offset + FIGURE, true);
   }
 
   /** Throws unless another tally has seen the same. */
   compare(other: Seen): void {
-    this.#compare(other.#count, other.#checksum);
+    this._compare(other._count, other._checksum);
   }
 
-  #compare(count: number, checksum: number): void {
-    if (count === this.#count && checksum === this.#checksum) return;
+  private _compare(count: number, checksum: number): void {
+    if (count === this._count && checksum === this._checksum) return;
     throw new Error(
-      `expected ${this.#count} messages with checksum ${this.#checksum}, the other side has ${count} with ${checksum}`,
+      `expected ${this._count} messages with checksum ${this._checksum}, the other side has ${count} with ${checksum}`,
     );
   }
 
   /** Counts a message, by a word that follows from what it carries. */
   protected add(word: number): void {
-    this.#checksum = (Math.imul(this.#checksum, 31) + word) | 0;
-    this.#count = (this.#count + 1) | 0;
+    this._checksum = (Math.imul(this._checksum, 31) + word) | 0;
+    this._count = (this._count + 1) | 0;
   }
 }
 
 /** Of small messages, stamped and verified as those of `mix.ts` are. */
 export class Tally extends Seen {
-  readonly #bytes: number;
+  private readonly _bytes: number;
 
   /** `bytes` is the payload of each message. */
   constructor(bytes = PAYLOAD_BYTES) {
     super();
-    this.#bytes = bytes;
+    this._bytes = bytes;
   }
 
   override write({ view, offset }: Pick<Payload, 'view' | 'offset'>): void {
-    stamp(view, offset, this.#bytes, this.count);
-    this.add(view.getInt32(offset + this.#bytes - WORD, true));
+    stamp(view, offset, this._bytes, this.count);
+    this.add(view.getInt32(offset + this._bytes - WORD, true));
   }
 
   override read({ view, offset, size }: Payload): void {
-    verify(view, offset, size, this.count, this.#bytes);
-    this.add(view.getInt32(offset + this.#bytes - WORD, true));
+    verify(view, offset, size, this.count, this._bytes);
+    this.add(view.getInt32(offset + this._bytes - WORD, true));
   }
 }
