@@ -44,6 +44,7 @@ export class Ends {
   pump: WireLink | null = null;
   readonly #pursuit: Pursuit;
   readonly #shut: () => void;
+  readonly #lingering: Lingering | null;
   #rouser: Rouser;
   /** What was counted by others before: in another thread, and by the ends in files that the session has left. */
   #before: Tally;
@@ -51,8 +52,8 @@ export class Ends {
   readonly #poppedBefore: number;
 
   /**
-   * `shared` says that the peer is at work in the same memory. `shut` ends the side, before a call of the user throws that the session is another process's. `before` is what was
-   * counted of the same connection in another thread.
+   * `shared` says that the peer is at work in the same memory. `shut` ends the side, before a call of the user throws that
+   * the session is another process's. `before` is what was counted of the same connection in another thread.
    */
   constructor(open: OpenSegment, shared: boolean, shut: () => void, before: Tally = NO_TALLY) {
     const { segment, role } = open;
@@ -64,9 +65,9 @@ export class Ends {
     this.#pursuit = new Pursuit(open, this.producer, this.consumer);
     this.#shut = shut;
     this.#rouser = new Rouser(segment.parking[otherRole(role)]);
-    this.consumer.onReclaimed = this.#reclaimed;
+    this.#lingering = shared ? new Lingering(this, this.consumer.popped) : null;
+    this.#equip();
     this.#before = before;
-    if (shared) this.consumer.lingering = new Lingering(this, this.consumer.popped);
     this.#pushedBefore = this.producer.pushed;
     this.#poppedBefore = this.consumer.popped;
     segment.parking[role].leave();
@@ -227,6 +228,12 @@ export class Ends {
   /** Space was handed back, for which the peer may sleep. */
   readonly #reclaimed = (): void => this.#rouser.reclaimed(this.consumer);
 
+  /** Gives the consumer what it has of this side, in whatever file it is. */
+  #equip(): void {
+    this.consumer.onReclaimed = this.#reclaimed;
+    this.consumer.lingering = this.#lingering;
+  }
+
   /** Others go on in the place of these ends. The consumer may have popped again what this one has counted. */
   #replace(producer: RingProducer, consumer: RingConsumer): void {
     const { producer: lastProducer, consumer: lastConsumer } = this;
@@ -271,7 +278,7 @@ export class Ends {
         this.#rouser = new Rouser(segment.parking[otherRole(role)]);
         segment.parking[role].leave();
       }
-      this.consumer.onReclaimed = this.#reclaimed;
+      this.#equip();
     }
   }
 }

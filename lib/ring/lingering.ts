@@ -4,16 +4,16 @@ const FLOW_MESSAGES = 4;
 const ANSWERED_FLOW_MESSAGES = 16;
 /** Else it is tried once in so many times, a power of two. */
 const TRY_EVERY = 64;
-/** About 150 ns: eight messages of a producer that does nothing else (README.md has what others come to). */
+/** About 100 ns: some messages of a producer that does nothing else (README.md has what others come to). */
 const LEAST_CYCLES = 384;
-/** Otherwise about as long as it took to consume what has come since the ring was empty, and no more than about 1.5 µs. */
+/** Otherwise about as long as it took to consume what has come since the ring was empty, and no more than a microsecond or so. */
 const CYCLES_PER_MESSAGE = 64;
 const CYCLES_PER_BYTE = 1 / 3;
 const MOST_CYCLES = 4096;
 
-/** What this side sends in answer, perhaps. */
-interface Answers {
-  readonly pushed: number;
+/** Whose ring it is, with what it sends, in answer perhaps. */
+interface Side {
+  readonly producer: { readonly pushed: number };
 }
 
 /**
@@ -26,14 +26,14 @@ interface Answers {
  * Round trips are no flows, nor are a few messages that are answered.
  */
 export class Lingering {
-  readonly #side: { readonly producer: Answers };
+  readonly #side: Side;
   /** What was popped when the ring was found empty last, and what was pushed when there was a flow last. */
   #popped: number;
   #pushed: number;
   /** How often the ring was found empty without a flow. */
   #empties = 0;
 
-  constructor(side: { readonly producer: Answers }, popped: number) {
+  constructor(side: Side, popped: number) {
     this.#side = side;
     this.#popped = popped;
     this.#pushed = side.producer.pushed;

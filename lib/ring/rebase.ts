@@ -32,7 +32,6 @@ export function rebaseProducer(producer: RingProducer, from: RingMemory, to: Rin
 /** A message that `front` has given is held in the fresh ring again. Throws ERR_SEGMENT as above. */
 export function rebaseConsumer(consumer: RingConsumer, to: RingMemory): RingConsumer {
   const next = new RingConsumer(to);
-  next.lingering = consumer.lingering;
   const { position } = readPublished(to);
   // Beyond what was copied there can be padding only, of a record that was never taken for published.
   const beyond = distance(position, consumer.position) > 0;
