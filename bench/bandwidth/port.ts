@@ -48,7 +48,9 @@ export class PortFlow {
   readonly #worker: Worker;
   readonly #transfers: boolean;
   readonly #cargo: Cargo;
-  /** One for each message that may be on its way; those that were transferred come back in turn. What is cloned needs none. */
+  /** Messages that may be on their way. */
+  readonly #window: number;
+  /** What is transferred, one for each of them: they come back in turn. */
   readonly #buffers: ArrayBuffer[];
   #sent = 0;
   #read = 0;
@@ -72,8 +74,8 @@ export class PortFlow {
     this.#worker = worker;
     this.#transfers = way === 'transfer';
     this.#cargo = new Cargo(bytes);
-    const window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, WINDOW_BYTES / bytes));
-    this.#buffers = Array.from({ length: window }, () => new ArrayBuffer(this.#transfers ? bytes : 0));
+    this.#window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, WINDOW_BYTES / bytes));
+    this.#buffers = Array.from({ length: this.#transfers ? this.#window : 0 }, () => new ArrayBuffer(bytes));
     worker.on('message', (read: Read) => this.#onRead(read));
     worker.on('error', (error) => this.#reject(error as Error));
     worker.on('exit', (code) => this.#reject(new Error(`the worker ended with ${code}`)));
@@ -95,7 +97,7 @@ export class PortFlow {
   }
 
   #fill(): void {
-    const window = this.#buffers.length;
+    const window = this.#window;
     while (this.#sent < this.#end && this.#sent - this.#read < window) {
       const message = this.#cargo.message(this.#sent);
       if (this.#transfers) {
@@ -114,7 +116,7 @@ export class PortFlow {
       this.#reject(new Error(`expected message ${this.#read} to be read, got ${number}`));
       return;
     }
-    if (buffer !== null) this.#buffers[number % this.#buffers.length] = buffer;
+    if (buffer !== null) this.#buffers[number % this.#window] = buffer;
     this.#read++;
     if (this.#read === this.#end) this.#resolve();
     else this.#fill();
