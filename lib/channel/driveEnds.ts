@@ -23,11 +23,10 @@ class EndSet implements Pollable {
     this.service = new Service(this.#polled, LOOK_MS * SWEEPS_PER_HEARTBEAT, {
       onMessage,
       ended: ({ side }) => {
-        const { violation, consumer } = side.ends;
+        const { violation } = side.ends;
         if (violation !== null) throw violation;
         // What it has sent before comes first.
-        const awaited = side.delivery.reader?.wants ?? onMessage !== undefined;
-        if (!(awaited && consumer.unseen)) side.tellGone(handlers);
+        if (!side.delivery.awaits(onMessage !== undefined)) side.tellGone(handlers);
       },
       threw: (_, error) => {
         throw error;

@@ -23,6 +23,8 @@ export class Intake<D> implements Reader {
   readonly #receivers: Waiter<D>[] = [];
   readonly #handlers = new Map<number | 'any', ValueHandler<D>>();
   #handling = false;
+  /** Whether the oldest message has no handler, and waits until it has. */
+  #unhandled = false;
   /** The loop, the message that its body is at, and what it waits for. */
   #loop: object | null = null;
   #held = false;
@@ -40,7 +42,7 @@ export class Intake<D> implements Reader {
   }
 
   get wants(): boolean {
-    return this.#next !== null || this.#receivers.length > 0 || this.#handlers.size > 0;
+    return this.#next !== null || this.#receivers.length > 0 || (this.#handlers.size > 0 && !this.#unhandled);
   }
 
   /** Handlers have had what they get. */
@@ -86,6 +88,7 @@ export class Intake<D> implements Reader {
     if (this.#loop !== null) throw this.#busy('a loop');
     if (this.#receivers.length > 0) throw this.#busy('a receive');
     this.#handlers.set(type, handler);
+    this.#unhandled = false;
     // One that sleeps does not know of it yet.
     this.#connection.side.sleep.stir();
   }
@@ -243,7 +246,10 @@ export class Intake<D> implements Reader {
         if (message === null) break;
         const { type } = message;
         const handler = this.#handlers.get(type) ?? this.#handlers.get('any');
-        if (handler === undefined) break;
+        if (handler === undefined) {
+          this.#unhandled = true;
+          break;
+        }
         handler(this.#codec.decode(message), type);
         if (this.#connection.state === 'closed') break;
         if (this.#connection.side.ends.consumer.held) this.#connection.pop();

@@ -12,7 +12,7 @@ const DELIVERED = new Topic('tcpshm:delivered');
 
 /** Whoever reads a connection in place of the handlers of its client or server. */
 export interface Reader {
-  /** Whether it takes messages now. */
+  /** Whether it takes messages now: the next visit takes one, if there is one. */
   readonly wants: boolean;
   /** A visit of a poll: takes up to `limit` messages. True if it took some. Throws what a handler throws. */
   visit(limit: number): boolean;
@@ -59,6 +59,14 @@ export class Delivery<C extends Subject & { front(): Message | null }> {
   /** Whether there is something for who reads or waits that only polls see. */
   get restless(): boolean {
     return (this.#ends.consumer.held && this.reader === null) || this.#room?.restless === true;
+  }
+
+  /** Whether there is a message for who reads, also the one that he has left; or one that a handler was not given yet. */
+  awaits(delivers: boolean): boolean {
+    const { reader } = this;
+    const { consumer } = this.#ends;
+    if (reader === null) return delivers && consumer.unseen;
+    return reader.wants && (consumer.held || consumer.unseen);
   }
 
   /**

@@ -195,9 +195,9 @@ export class Ends {
     return barrier();
   }
 
-  /** Whether there is something to be awake for, seen after `park`: messages count with `delivers`. */
-  stirs(delivers: boolean): boolean {
-    return (delivers && this.consumer.unseen) || this.producer.relieved || isMoved(this.open.segment.notices);
+  /** Whether there is something other than messages to be awake for, seen after `park`. */
+  get stirs(): boolean {
+    return this.producer.relieved || isMoved(this.open.segment.notices);
   }
 
   unpark(): void {

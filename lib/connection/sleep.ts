@@ -10,7 +10,7 @@ import type { Peer } from './peer.js';
 export interface Sleepers {
   readonly ends: Ends;
   readonly peer: Peer;
-  readonly delivery: { readonly restless: boolean };
+  readonly delivery: { readonly restless: boolean; awaits(delivers: boolean): boolean };
   readonly inlet: Inlet;
   readonly copies: Copies | null;
 }
@@ -49,9 +49,13 @@ export class Sleep {
     return this.#parts.ends.pump?.sending ?? false;
   }
 
-  /** Whether some more polls are needed before it may sleep: to acknowledge what was popped. */
-  get owes(): boolean {
-    return this.#parts.ends.pump?.owes ?? false;
+  /**
+   * Whether more polls are needed before it may sleep: to hand out messages, or to acknowledge what was popped. Without
+   * `delivers` it is its user who looks for messages, when he likes, unless he has somebody read them.
+   */
+  awaited(delivers: boolean): boolean {
+    const { ends, delivery } = this.#parts;
+    return ends.pump?.owes === true || delivery.awaits(delivers);
   }
 
   /** Whether there is something to do that no bell and no socket will tell of. */
@@ -75,13 +79,13 @@ export class Sleep {
   /**
    * Goes to sleep: from here on the peer that shares memory with it rings `bell` when it has published something or
    * handed space back. It stays awake when there is something already ('stirring'), or when bells cannot be relied on
-   * ('restless'). Without `delivers` its user looks for messages when he likes.
+   * ('restless'). `delivers` as for `awaited`.
    */
   park(bell: Bell, delivers: boolean): 'parked' | 'stirring' | 'restless' {
-    const { ends, inlet } = this.#parts;
+    const { ends, inlet, delivery } = this.#parts;
     const relied = !this.#shared || ends.park(bell);
     inlet.park(bell);
-    const stirring = (this.#shared && ends.stirs(delivers)) || inlet.waiting;
+    const stirring = (this.#shared && (delivery.awaits(delivers) || ends.stirs)) || inlet.waiting;
     if (relied && !stirring) return 'parked';
     this.unpark();
     return stirring ? 'stirring' : 'restless';

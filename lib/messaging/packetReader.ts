@@ -25,8 +25,6 @@ export interface PacketTakers {
  * ends the link.
  */
 export class PacketReader implements Reader {
-  /** Whether it takes what comes now. */
-  wants = true;
   settles = false;
   readonly #connection: Connection;
   readonly #takers: PacketTakers;
@@ -34,6 +32,8 @@ export class PacketReader implements Reader {
   /** Whether requests, and what belongs to them, wait in the ring. */
   #rawOnly: boolean;
   #stopped = false;
+  /** Whether the oldest packet waits until all are taken. */
+  #waiting = false;
   /** Whoever acts on a packet may poll. */
   #reading = false;
 
@@ -43,10 +43,15 @@ export class PacketReader implements Reader {
     this.#rawOnly = rawOnly;
   }
 
+  /** Whether it takes what comes now. Once it is no longer overloaded, that is by what a visit has sent. */
+  get wants(): boolean {
+    return !this.#waiting && !this.#stopped && !this.#takers.responder.overloaded;
+  }
+
   /** Takes all packets from here on. */
   admitAll(): void {
     this.#rawOnly = false;
-    this.wants = true;
+    this.#waiting = false;
   }
 
   /** Takes no more packets, also in the middle of a visit. */
@@ -86,8 +91,7 @@ export class PacketReader implements Reader {
         const message = this.#connection.front();
         if (message === null) break;
         if (this.#rawOnly && !isTakenRaw(message.type)) {
-          // It waits in the ring.
-          this.wants = false;
+          this.#waiting = true;
           break;
         }
         this.#receive(message);

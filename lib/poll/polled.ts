@@ -60,27 +60,26 @@ export class Polled implements Sleeper {
     this.#sleep.unpark();
     this.connection.side.measures.wakeups++;
     this.#heated(this);
+    // Whoever stirs it may not be who visits it: a poll by hand beside a driver that sleeps, say.
+    this.#waker.wake();
   }
 
   /**
    * Becomes cold, if nothing is to be done and somebody will tell when there is: its peer, its socket, or its user, who
-   * pushes more than the socket takes. Else it stays hot. `delivers` tells whether messages are handed to somebody.
+   * pushes more than the socket takes. Else it stays hot. `delivers` tells whether messages are handed to a handler.
    */
   cool(delivers: boolean): Rest {
     const sleep = this.#sleep;
     if (!this.#hot) return 'cold';
-    if (sleep.owes) return 'stirring';
+    if (sleep.awaited(delivers)) return 'stirring';
     if (sleep.restless || !this.#listen()) return 'restless';
     if (sleep.rung) {
       const bell = this.#waker.bellFor(this.#token);
       if (bell === null) return 'restless';
-      const parked = sleep.park(bell, this.connection.side.delivery.reader?.wants ?? delivers);
+      const parked = sleep.park(bell, delivers);
       if (parked !== 'parked') return parked;
     }
-    this.#onStir(() => {
-      this.stir();
-      this.#waker.wake();
-    });
+    this.#onStir(() => this.stir());
     this.#hot = false;
     return 'cold';
   }

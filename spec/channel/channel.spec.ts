@@ -197,6 +197,19 @@ for (const way of WAYS) {
       expect(far.connection.popped).to.equal(3);
     });
 
+    it('keeps nobody awake with what has no handler, and hands it to one that comes later', async () => {
+      const heard: string[] = [];
+      far.on(2, ({ n }) => heard.push(`two ${n}`));
+      near.send({ n: 1 }, 3);
+      near.send({ n: 2 }, 2);
+      await scene.until(() => far.connection.side.ends.consumer.held, 'the message without a handler');
+      for (let i = 0; i < 20; i++) await scene.turn();
+      expect(peers.server.park(performance.now())).to.be.above(0);
+      far.on(3, ({ n }) => heard.push(`three ${n}`));
+      await scene.until(() => heard.length === 2, 'both messages');
+      expect(heard).to.deep.equal(['three 1', 'two 2']);
+    });
+
     it('shows a batch at once', async () => {
       expect(near.sendMany([{ n: 1 }, { n: 2 }, { n: 3 }])).to.equal(3);
       const all = Promise.all([far.receive(), far.receive(), far.receive()]);

@@ -168,6 +168,27 @@ describe('bad input to a messenger', () => {
     await unharmed(2);
   });
 
+  it('more than is answered, of one who reads nothing: it is read no more, and keeps nobody awake', async () => {
+    let asked = 0;
+    let idle = 0;
+    while (idle < 50) {
+      try {
+        raw.open(asked + 1, 'unknown', FIVE);
+        asked++;
+        idle = 0;
+      } catch {
+        idle++;
+        pair.server.poll();
+        await new Promise(setImmediate);
+      }
+    }
+    expect(pair.remote.side.ends.consumer.unseen).to.equal(true);
+    // Its promises had their turn before, so it would sleep.
+    expect(pair.server.park(performance.now())).to.be.above(0);
+    await answer(asked);
+    expect(raw.told.filter(({ kind }) => kind === PacketKind.fail)).to.have.length(asked);
+  }).timeout(60_000);
+
   it('a value that the codec does not read', async () => {
     raw.open(1, 'echo', Buffer.from([0xd9]));
     await failure(1, 'ERR_CODEC');

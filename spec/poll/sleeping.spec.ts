@@ -6,6 +6,8 @@ import { newName, type Pair, Scene, WAYS, type Way } from '../peers/support.js';
 import { Random, randomSeed } from '../support/random.js';
 
 const ROUND_TRIPS = 5000;
+/** So that no heartbeat can be what somebody wakes for. */
+const NO_HEARTBEATS = { heartbeatIntervalMs: 3_600_000, connectionTimeoutMs: 7_200_000 };
 const PARK: RunOptions = { idle: 'park' };
 const BACKOFF: RunOptions = { idle: { strategy: 'backoff', spinMs: 0.05, yieldMs: 0.5 } };
 
@@ -120,14 +122,12 @@ describe('peers that sleep', () => {
     });
 
     it(`acknowledge what was popped, in a handler or while they slept, over ${way}`, async () => {
-      const day = 24 * 60 * 60 * 1000;
-      const times = { heartbeatIntervalMs: day / 2, connectionTimeoutMs: day };
       const server = scene.server({
         ...scene.wire(way),
-        ...times,
+        ...NO_HEARTBEATS,
         onMessage: (connection) => connection.pop(),
       });
-      const client = scene.client({ ...scene.wire(way), ...times });
+      const client = scene.client({ ...scene.wire(way), ...NO_HEARTBEATS });
       const local = await scene.connect(client, await scene.address(server, way));
       await scene.until(() => server.connections.length > 0, 'the server to have the connection');
       const [remote] = server.connections as [Connection];
@@ -229,6 +229,79 @@ describe('peers that sleep', () => {
   }
 
   for (const way of WAYS) {
+    for (const looks of [true, false]) {
+      const how = looks ? 'has looked at' : 'has not looked at';
+      it(`do not while there is a message that their reader ${how}, and wants now, over ${way}`, async () => {
+        const { server, client, local, remote } = await scene.pair(way);
+        let wants = true;
+        remote.side.delivery.reader = {
+          get wants() {
+            return wants;
+          },
+          settles: false,
+          visit: () => false,
+          closed() {},
+        };
+        const rests = async (): Promise<number> => {
+          for (let i = 0; i < 10; i++) {
+            server.poll();
+            client.poll();
+            await new Promise(setImmediate);
+          }
+          return server.park(performance.now());
+        };
+        expect(await rests()).to.be.above(0);
+        expect(local.send('for later')).to.equal(true);
+        await scene.until(() => remote.side.ends.consumer.unseen, 'the message');
+        if (looks) expect(remote.front()?.text()).to.equal('for later');
+        expect(await rests()).to.equal(0);
+        wants = false;
+        expect(await rests()).to.be.above(0);
+        // Awake again, as by a heartbeat; and then it comes to want it, when all polls before the sleep are over.
+        remote.side.sleep.stir();
+        await rests();
+        remote.side.sleep.stir();
+        wants = true;
+        expect(server.park(performance.now())).to.equal(0);
+      });
+    }
+
+    it(`wake for room that somebody waits for, though others have found some since, over ${way}`, async () => {
+      const { server, client, local, remote } = await scene.pair(
+        way,
+        { receiveCapacityBytes: 4096, ...NO_HEARTBEATS },
+        { sendCapacityBytes: 4096, ...NO_HEARTBEATS },
+      );
+      remote.side.delivery.reader = { wants: false, settles: false, visit: () => false, closed() {} };
+      run(server, PARK);
+      // By polls of both, also of the one whose driver sleeps meanwhile.
+      await scene.until(() => !local.send('x'.repeat(100)), 'a full queue');
+      let room = false;
+      const waiting = local.writable(1000).then(() => {
+        room = true;
+      });
+      run(client, PARK);
+      await sleep(20);
+      const take = (): boolean => {
+        if (remote.front() === null) return false;
+        remote.pop();
+        remote.side.ends.consumer.reclaim();
+        return true;
+      };
+      // Too little for who waits, and enough for a small one, which is sent while all sleep.
+      for (let i = 0; i < 2; i++) expect(take()).to.equal(true);
+      await waitFor(() => local.send('x'.repeat(100)));
+      await sleep(20);
+      expect(room).to.equal(false);
+      await waitFor(() => {
+        take();
+        return room;
+      });
+      await waiting;
+    });
+  }
+
+  for (const way of WAYS) {
     it(`are not kept by one who reads nothing, whose queue and socket are full, over ${way}`, async () => {
       const done = signal<void>();
       let count = 0;
@@ -311,10 +384,8 @@ describe('peers that sleep', () => {
       if (++count === 20) done.give();
     };
     const { directory } = scene.folders;
-    // So that no heartbeat can be what it wakes for.
-    const never = { heartbeatIntervalMs: 3_600_000, connectionTimeoutMs: 7_200_000 };
-    const server = scene.server({ onMessage, directory, durability: 'disk', ...never });
-    const client = scene.client({ directory, durability: 'disk', ...never });
+    const server = scene.server({ onMessage, directory, durability: 'disk', ...NO_HEARTBEATS });
+    const client = scene.client({ directory, durability: 'disk', ...NO_HEARTBEATS });
     const connection = await scene.connect(client, await scene.address(server, 'tcp native'));
     run(server, PARK);
     run(client, PARK);
