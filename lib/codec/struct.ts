@@ -1,4 +1,5 @@
 import { TcpshmError } from '../errors.js';
+import { ALWAYS_CLEAR_BYTES } from '../ring/layout.js';
 import type { Message } from '../ring/message.js';
 import { type Codec, type MessageSink, nameOf } from './codec.js';
 import {
@@ -158,7 +159,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
 
   /** Room for one, all zeroes, to be filled in and pushed; null when the queue is full. */
   alloc(sink: MessageSink): Cursor<F> | null {
-    const message = sink.alloc(this.sizeBytes);
+    const message = this.#room(sink);
     return message === null ? null : this.of(message);
   }
 
@@ -185,7 +186,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
    */
   encode(sink: MessageSink, values: Values<F>): Message | null {
     this.check(values);
-    const message = sink.alloc(this.sizeBytes);
+    const message = this.#room(sink);
     if (message !== null) this.put(message, 0, values);
     return message;
   }
@@ -243,6 +244,12 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
   /** The fields in C, a line each. */
   #body(): string {
     return this.#members.map(({ slot }) => `  ${slot.c.replaceAll('\n', '\n  ')}\n`).join('');
+  }
+
+  #room(sink: MessageSink): Message | null {
+    const message = sink.alloc(this.sizeBytes);
+    if (message !== null && this.sizeBytes > ALWAYS_CLEAR_BYTES) message.bytes().fill(0);
+    return message;
   }
 
   #badSize(message: Message): TcpshmError {

@@ -1,5 +1,6 @@
 import { TcpshmError } from '../errors.js';
 import { barrier } from '../memory/order.js';
+import { Clearing } from '../ring/clearing.js';
 import { RingConsumer } from '../ring/consumer.js';
 import { Lingering } from '../ring/lingering.js';
 import type { Message } from '../ring/message.js';
@@ -45,6 +46,7 @@ export class Ends {
   readonly #pursuit: Pursuit;
   readonly #shut: () => void;
   readonly #lingering: Lingering | null;
+  readonly #clearing: Clearing | null;
   #rouser: Rouser;
   /** What was counted by others before: in another thread, and by the ends in files that the session has left. */
   #before: Tally;
@@ -66,6 +68,7 @@ export class Ends {
     this.#shut = shut;
     this.#rouser = new Rouser(segment.parking[otherRole(role)]);
     this.#lingering = shared ? new Lingering(this, this.consumer.popped) : null;
+    this.#clearing = shared ? new Clearing(segment.incoming(role).capacity) : null;
     this.#equip();
     this.#before = before;
     this.#pushedBefore = this.producer.pushed;
@@ -232,6 +235,7 @@ export class Ends {
   #equip(): void {
     this.consumer.onReclaimed = this.#reclaimed;
     this.consumer.lingering = this.#lingering;
+    this.consumer.clearing = this.#clearing;
   }
 
   /** Others go on in the place of these ends. The consumer may have popped again what this one has counted. */

@@ -1,6 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { observe as observeWord, publish as publishWord } from '../memory/order.js';
 import { advance, distance, shown } from '../memory/wrap.js';
+import type { Clearing } from './clearing.js';
 import {
   alignedLength,
   COMMIT_POSITION,
@@ -56,6 +57,8 @@ export class RingConsumer {
   onReclaimed: (() => void) | null = null;
   /** Whether to stay away from a ring that has become empty: null where the producer is in the same thread. */
   lingering: Lingering | null = null;
+  /** Whether to clear large records, or hand them back as they are: null where all is cleared. */
+  clearing: Pick<Clearing, 'leaves'> | null = null;
   private readonly _memory: RingMemory;
   private readonly _words: Int32Array;
   private readonly _sequences: Float64Array;
@@ -63,6 +66,7 @@ export class RingConsumer {
   /** Bytes of the largest record, padding before it left out, and where records end in the memory. */
   private readonly _largest: number;
   private readonly _end: number;
+  private readonly _largeBytes: number;
   private readonly _reclaimBytes: number;
   private readonly _askedBytes: number;
   /** The smaller one of the two. */
@@ -86,6 +90,7 @@ export class RingConsumer {
     this._mask = memory.mask;
     this._largest = memory.maxMessageBytes + HEADER;
     this._end = FIRST_RECORD + memory.capacity;
+    this._largeBytes = memory.largeBytes;
     this._reclaimBytes = Math.min(RECLAIM_BYTES, memory.capacity * RECLAIMED_PART);
     this._askedBytes = Math.min(ASKED_BYTES, memory.capacity * ASKED_PART);
     this._leastBytes = Math.min(this._reclaimBytes, this._askedBytes);
@@ -191,16 +196,25 @@ export class RingConsumer {
   /** Done with the message that `front` gave: it will not come again. Throws ERR_NO_MESSAGE when there is none. */
   pop(): void {
     if (this._length === 0) throw noMessage();
-    const position = (this._position + this._length) | 0;
+    const length = this._length;
+    const position = (this._position + length) | 0;
     this._commit(position, this._popped + 1);
     this._length = 0;
     this.message.expire();
     const consumed = (position - this._reclaimed) | 0;
-    if (consumed >= this._leastBytes) this._reclaimEnough(consumed);
+    if (consumed >= this._leastBytes) this._reclaimEnough(consumed, length);
   }
 
-  private _reclaimEnough(consumed: number): void {
-    if (consumed >= (this._words[WAITING_WORD] === 0 ? this._reclaimBytes : this._askedBytes)) this.reclaim();
+  /** `length` is that of the record that was popped. */
+  private _reclaimEnough(consumed: number, length: number): void {
+    const { clearing } = this;
+    // Who waits for the next message has the time to clear.
+    if (clearing !== null && length >= this._largeBytes && clearing.leaves(length) && this.unseen) {
+      // With all before it: the producer takes whatever is free up to here, a lap later, for not clear.
+      this._handBack(this._position);
+    } else if (consumed >= (this._words[WAITING_WORD] === 0 ? this._reclaimBytes : this._askedBytes)) {
+      this.reclaim();
+    }
   }
 
   /**
@@ -228,9 +242,13 @@ export class RingConsumer {
   reclaim(position: number = this._position): void {
     if (this._reclaimed === position) return;
     this._memory.clear(this._reclaimed, position);
+    this._handBack(position);
+  }
+
+  private _handBack(position: number): void {
     this._bytesBefore += distance(this._reclaimed, position);
     this._reclaimed = position;
-    // HAND BACK cleared space; observed by RingProducer's search for room. Without it the producer could write a
+    // HAND BACK space, cleared or not; observed by RingProducer's search for room. Without it the producer could write a
     // record before its zeroes have arrived.
     Atomics.store(this._words, RECLAIMED, position);
     this.onReclaimed?.();

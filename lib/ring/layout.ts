@@ -8,10 +8,15 @@
  *     producer line    WAITING          i32  1 while the producer found no room
  *     consumer line    CONSUMED         i32  position up to which records were popped
  *                      COMMITS     2 × { i32 position, f64 sequence }: of the last pop and of the one before
- *     reclaimed line   RECLAIMED        i32  position up to which space is cleared and handed back
+ *     reclaimed line   RECLAIMED        i32  position up to which space is handed back
  *
  *     a record, aligned to 8:   | size u32 | type u16, flags u16 | payload … | padding to 8 |
  *                                 ^ zero until published
+ *
+ *     free space       zero; but a consumer may hand a large record (`largeBytes` and more), with what is before it, back
+ *                      as it was. The word behind the last published record reads zero all the same: up to a lap behind a
+ *                      large record, and in the first lap of a producer, who publishes clears that word before.
+ *
  *     flags            1: no message, but the unused end of the ring (type 0); 2, only in rings that mark their
  *                      batches: belongs to the batch of the message before
  *
@@ -57,6 +62,17 @@ export const PADDING_KIND = PADDING_FLAG << 16;
 export const CONTINUED = CONTINUED_FLAG << 16;
 
 export const MIN_CAPACITY = 4096;
+const LARGE_BYTES = 32768;
+const LARGE_PART = 1 / 8;
+
+/** Bytes from which on a record is a large one, in a ring of this capacity. */
+export function largeBytes(capacity: number): number {
+  return Math.min(LARGE_BYTES, capacity * LARGE_PART);
+}
+
+/** The largest message that is no large one in whatever ring: alloc gives it cleared. */
+export const ALWAYS_CLEAR_BYTES = largeBytes(MIN_CAPACITY) - ALIGNMENT - HEADER_BYTES;
+
 export const MAX_CAPACITY = 2 ** 30;
 export const DEFAULT_CAPACITY = 2 ** 20;
 export const MAX_TYPE = 0xffff;

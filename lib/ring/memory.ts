@@ -1,5 +1,5 @@
 import { TcpshmError } from '../errors.js';
-import { MAX_CAPACITY, MIN_CAPACITY, maxMessageBytes, RECORDS, ringBytes } from './layout.js';
+import { largeBytes, MAX_CAPACITY, MIN_CAPACITY, maxMessageBytes, RECORDS, ringBytes } from './layout.js';
 
 /** Whether a ring can have this capacity. */
 export function isCapacity(capacity: number): boolean {
@@ -28,6 +28,8 @@ export class RingMemory {
   readonly mask: number;
   /** Largest payload of a message. */
   readonly maxMessageBytes: number;
+  /** Bytes from which on a record, with its header, is a large one. */
+  readonly largeBytes: number;
   /** Whether records tell which batch they are of: where somebody must take over whole batches (batches.ts). */
   readonly marksBatches: boolean;
   readonly words: Int32Array;
@@ -41,6 +43,7 @@ export class RingMemory {
     this.capacity = capacity;
     this.mask = capacity - 1;
     this.maxMessageBytes = maxMessageBytes(capacity);
+    this.largeBytes = largeBytes(capacity);
     this.marksBatches = marksBatches;
     this.words = new Int32Array(buffer, offset, length >> 2);
     this.sequences = new Float64Array(buffer, offset, length >> 3);

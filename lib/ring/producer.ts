@@ -43,7 +43,10 @@ export class RingProducer {
   private _published: number;
   /** Position up to which records may reach, as last read. */
   private _limit: number;
-  /** Bytes that are free right behind the last record, as far as is known: at most those before the end of the ring. */
+  /**
+   * Bytes of records that may be claimed behind the last one without further thought: those that are free, as far as is
+   * known, at most up to the end of the ring, and fewer than of a large record.
+   */
   private _room = 0;
   private _pushed: number;
   /** Completed messages of the open batch, and the size word of its first record, which publishes it. */
@@ -52,6 +55,12 @@ export class RingProducer {
   /** The claim: bytes of padding before its record, and bytes of the record; 0 when nothing is claimed. */
   private _padding = 0;
   private _length = 0;
+  /** Whether the claim is more than its record: has padding, is large, or has behind it what may not be clear. */
+  private _special = false;
+  private readonly _largeBytes: number;
+  /** Position up to which free space may read anything, other than the word behind the last published record; if it may. */
+  private _clearFrom: number;
+  private _unclear: boolean;
   private _waiting = false;
   /** Counted where a claim takes the long way, which each does at least once in a lap around the ring. */
   private _bytesBefore = 0;
@@ -69,11 +78,15 @@ export class RingProducer {
     this._capacity = memory.capacity;
     this._mask = memory.mask;
     this._largest = memory.maxMessageBytes;
+    this._largeBytes = memory.largeBytes;
     this._position = published.position;
     this._published = published.position;
     this._pushed = published.pushed;
     this._countedTo = published.position;
     this._sampled = published.position;
+    // Large records may be among those that are still to be handed back.
+    this._clearFrom = advance(published.position, memory.capacity);
+    this._unclear = this.takenBytes !== 0;
     this._limit = this._readLimit();
     this.message = new Message(memory);
     clearFreeSpace(memory, published.position);
@@ -123,8 +136,8 @@ export class RingProducer {
   }
 
   /**
-   * Room for a message of `size` bytes, or null when the ring has none now. Claiming again without `push` replaces
-   * the claim. Throws a RangeError when no message can have this size, ERR_PROTOCOL when the consumer's position
+   * Room for a message of `size` bytes, or null when the ring has none now. It reads zero, unless its record is large:
+   * then it reads anything. Claiming again without `push` replaces the claim. Throws a RangeError when no message can have this size, ERR_PROTOCOL when the consumer's position
    * cannot be true.
    */
   claim(size: number): Message | null {
@@ -132,7 +145,6 @@ export class RingProducer {
     if (size >>> 0 !== size || size > this._largest || length > this._room || this._length !== 0) {
       return this._claimElse(size, length);
     }
-    this._padding = 0;
     this._length = length;
     return this.message.wrap(FIRST_RECORD + (this._position & this._mask) + HEADER, size, 1);
   }
@@ -144,6 +156,7 @@ export class RingProducer {
     this._bytesBefore += (this._published - this._countedTo) >>> 0;
     this._countedTo = this._published;
     const position = this._position;
+    if (this._unclear && distance(this._clearFrom, position) >= 0) this._unclear = false;
     const room = this._capacity - (position & this._mask);
     const padding = length > room ? room : 0;
     if (distance(position, this._limit) < padding + length && !this._findRoom(padding + length)) {
@@ -151,9 +164,17 @@ export class RingProducer {
       this._refusals++;
       return null;
     }
+    const large = length >= this._largeBytes;
+    if (this._unclear && !large) {
+      this._memory.clear(advance(position, padding), advance(position, padding + length));
+    }
     this._padding = padding;
     this._length = length;
-    this._room = padding === 0 ? Math.min(room, distance(position, this._limit)) : 0;
+    // The next claim behind a special one comes here too, as it finds no `_room`.
+    this._special = padding !== 0 || large || this._unclear;
+    this._room = this._special
+      ? 0
+      : Math.min(room, distance(position, this._limit), this._largeBytes - ALIGNMENT);
     return this.message.wrap(RECORDS + ((position + padding) & this._mask) + HEADER_BYTES, size, 1);
   }
 
@@ -181,7 +202,7 @@ export class RingProducer {
   /** Publishes the claimed message, and the open batch with it. Throws ERR_NO_MESSAGE when nothing is claimed. */
   push(): void {
     const length = this._length;
-    if (length !== 0 && (this._padding | this._batched) === 0) {
+    if (length !== 0 && this._batched === 0 && !this._special) {
       const { message } = this;
       const words = this._words;
       const position = this._position;
@@ -209,10 +230,9 @@ export class RingProducer {
   pushMore(flags: 0 | typeof CONTINUED = 0): void {
     const { message } = this;
     if (this._length === 0) throw new TcpshmError('ERR_NO_MESSAGE', 'push() needs a message: alloc() first');
-    if (this._padding !== 0) this._append(this._padding, this._padding, PADDING_KIND);
+    if (this._special) this._appendSpecial();
     this._append(message.size + HEADER, this._length, message.type | flags);
     this._batched++;
-    this._padding = 0;
     this._length = 0;
     message.expire();
   }
@@ -220,6 +240,8 @@ export class RingProducer {
   /** Publishes the open batch, if there is one: for when it must go out without a further message. */
   publish(): void {
     if (this._batched === 0) return;
+    // Whoever sees the batch sees where it ends. An end takes no room: `_limit` leaves it.
+    if (this._unclear) this._words[(FIRST_RECORD + (this._position & this._mask)) >> 2] = 0;
     // PUBLISH the batch by its first record; observed by RingConsumer.front().
     publish(this._words, (FIRST_RECORD + (this._published & this._mask)) >> 2, this._firstSize);
     this._published = this._position;
@@ -271,6 +293,7 @@ export class RingProducer {
     if (this._length === 0) return;
     const start = advance(this._position, this._padding);
     this._memory.clear(start, advance(start, this._length));
+    this._padding = 0;
     this._length = 0;
     this.message.expire();
   }
@@ -283,6 +306,15 @@ export class RingProducer {
     this._position = this._published;
     this._room = 0;
     this._batched = 0;
+  }
+
+  /** What is before the record of the claim, or comes of it. */
+  private _appendSpecial(): void {
+    if (this._padding !== 0) this._append(this._padding, this._padding, PADDING_KIND);
+    this._padding = 0;
+    if (this._length < this._largeBytes) return;
+    this._unclear = true;
+    this._clearFrom = advance(this._position, this._length + this._capacity);
   }
 
   /** Writes a record's header at the end of the batch; the size of the first one is held back. */

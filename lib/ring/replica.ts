@@ -111,11 +111,10 @@ export class RingReplica {
     }
     if (position === this.#published) return;
     const firstSize = this.#firstSize;
-    if (position !== this.#written) {
-      const next = (RECORDS + (position & this.#mask)) >> 2;
-      this.#firstSize = this.#words[next] as number;
-      this.#words[next] = 0;
-    }
+    const next = (RECORDS + (position & this.#mask)) >> 2;
+    if (position !== this.#written) this.#firstSize = this.#words[next] as number;
+    // Also behind all that has arrived, where a large record may have been.
+    this.#words[next] = 0;
     // PUBLISH the batch by its first record; observed by RingConsumer.front().
     Atomics.store(this.#words, (RECORDS + (this.#published & this.#mask)) >> 2, firstSize);
     this.#published = position;

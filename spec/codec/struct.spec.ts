@@ -144,6 +144,23 @@ describe('struct', () => {
     }
   });
 
+  it('begins with zeroes where it is large, whatever the queue has there', () => {
+    for (const count of [60, 3000, 10_000]) {
+      const { sender, receiver } = exchange;
+      receiver.side.ends.consumer.clearing = { leaves: () => true };
+      const numbers = struct({ all: array('f64', count) });
+      for (let i = 0; i < 40; i++) {
+        const out = numbers.alloc(sender);
+        if (out === null) throw new Error('the queue is full');
+        expect(new Set(out.all), `${count} numbers, ${i}`).to.deep.equal(new Set([0]));
+        out.all.assign(Array.from({ length: count }, () => 5));
+        sender.push();
+        receiver.front();
+        receiver.pop();
+      }
+    }
+  });
+
   it('keeps text that fills its room, and leaves nothing of longer text before', () => {
     const out = allocated(quote);
     out.symbol = '12345678';

@@ -5,7 +5,7 @@ import { CONSUMED, RECORDS } from '../../lib/ring/layout.js';
 import type { RingMemory } from '../../lib/ring/memory.js';
 import { RingProducer } from '../../lib/ring/producer.js';
 import { readCommit, readPublished } from '../../lib/ring/recovery.js';
-import { fault, sizeOf } from '../support/traffic.js';
+import { fault, mix, sizeOf } from '../support/traffic.js';
 import { CAPACITY, claim, copyRing, newRing, openBoth, present, watchStores } from './rings.js';
 
 /** Numbers of messages that may be in a ring, from `popped` up to `pushed`, as it was before or after an operation. */
@@ -14,8 +14,14 @@ interface Counts {
   readonly popped: number;
 }
 
-/** Opens a ring that a kill left, and expects all its messages and that it goes on. */
-function expectRecovery(memory: RingMemory, before: Counts, after: Counts, consumerFirst: boolean): void {
+/** Opens a ring that a kill left, and expects all its messages, of at most `largest` bytes, and that it goes on. */
+function expectRecovery(
+  memory: RingMemory,
+  before: Counts,
+  after: Counts,
+  consumerFirst: boolean,
+  largest = 200,
+): void {
   let consumer = consumerFirst ? new RingConsumer(memory) : null;
   const producer = new RingProducer(memory);
   consumer ??= new RingConsumer(memory);
@@ -23,17 +29,22 @@ function expectRecovery(memory: RingMemory, before: Counts, after: Counts, consu
   expect(consumer.popped).to.be.oneOf([before.popped, after.popped]);
   // Go on until the ring has been full: what was left behind of an unfinished message would be in the way.
   let pushed = producer.pushed;
-  while (claim(producer, pushed, sizeOf(pushed, 200))) {
+  while (claim(producer, pushed, variedSize(pushed, largest))) {
     producer.push();
     pushed++;
   }
   for (let n = consumer.popped; n < pushed; n++) {
-    const wrong = fault(present(consumer.front()), n, sizeOf(n, 200));
+    const wrong = fault(present(consumer.front()), n, variedSize(n, largest));
     // There are millions of them: an assertion for each would take most of the time.
     if (wrong !== null) expect.fail(wrong);
     consumer.pop();
   }
   expect([consumer.front(), producer.pushed, consumer.popped]).to.deep.equal([null, pushed, pushed]);
+}
+
+/** As `sizeOf`, but with large messages as often as others where there are such. */
+function variedSize(n: number, largest: number): number {
+  return largest > 200 && mix(n) % 2 === 0 ? mix(~n) % (largest + 1) : sizeOf(n, largest);
 }
 
 type Step =
@@ -54,83 +65,88 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 );
 
 describe('a ring after a kill', () => {
-  it('has exactly its messages, between whichever two stores the kill came', () => {
-    let kills = 0;
-    fc.assert(
-      fc.property(fc.constantFrom(0, -2048, 2 ** 31 - 2048), steps, (start, list) => {
-        const memory = newRing(start);
-        const counts = { pushed: 0, popped: 0 };
-        let before = { ...counts };
-        let after = { ...counts };
-        const kill = (): void => {
-          expectRecovery(copyRing(memory), before, after, kills++ % 2 === 0);
-        };
-        watchStores(memory, kill, (watched) => {
-          let { producer, consumer } = openBoth(watched);
-          let batched = 0;
-          for (const step of list) {
-            before = { ...counts };
-            after = { ...counts };
-            switch (step.kind) {
-              case 'push':
-              case 'more': {
-                const n = counts.pushed + batched;
-                if (!claim(producer, n)) break;
-                kill();
-                if (step.kind === 'more') {
-                  producer.pushMore();
-                  batched++;
-                } else {
-                  after.pushed = n + 1;
-                  producer.push();
-                  batched = 0;
+  for (const [what, leaves, largest] of [
+    ['where all is cleared', false, 200],
+    ['where large ones are handed back as they are', true, 1024],
+  ] as const) {
+    it(`has exactly its messages, between whichever two stores the kill came, ${what}`, () => {
+      let kills = 0;
+      fc.assert(
+        fc.property(fc.constantFrom(0, -2048, 2 ** 31 - 2048), steps, (start, list) => {
+          const memory = newRing(start);
+          const counts = { pushed: 0, popped: 0 };
+          let before = { ...counts };
+          let after = { ...counts };
+          const kill = (): void => {
+            expectRecovery(copyRing(memory), before, after, kills++ % 2 === 0, largest);
+          };
+          watchStores(memory, kill, (watched) => {
+            let { producer, consumer } = openBoth(watched, leaves);
+            let batched = 0;
+            for (const step of list) {
+              before = { ...counts };
+              after = { ...counts };
+              switch (step.kind) {
+                case 'push':
+                case 'more': {
+                  const n = counts.pushed + batched;
+                  if (!claim(producer, n, variedSize(n, largest))) break;
+                  kill();
+                  if (step.kind === 'more') {
+                    producer.pushMore();
+                    batched++;
+                  } else {
+                    after.pushed = n + 1;
+                    producer.push();
+                    batched = 0;
+                  }
+                  break;
                 }
-                break;
+                case 'forget':
+                  if (claim(producer, 12345, 900)) producer.claim(0);
+                  break;
+                case 'publish':
+                  after.pushed += batched;
+                  producer.publish();
+                  batched = 0;
+                  break;
+                case 'front':
+                  consumer.front();
+                  break;
+                case 'pop':
+                  if (consumer.front() === null) break;
+                  after.popped++;
+                  consumer.pop();
+                  break;
+                case 'reclaim':
+                  consumer.reclaim();
+                  break;
+                case 'reopen':
+                  batched = 0;
+                  ({ producer, consumer } = openBoth(watched, leaves));
+                  break;
+                case 'acknowledge': {
+                  // To where a second reader gets with some pops.
+                  const ahead = new RingConsumer(copyRing(memory));
+                  for (let i = 0; i < step.count && ahead.front() !== null; i++) ahead.pop();
+                  ({ producer, consumer } = openBoth(watched, leaves));
+                  batched = 0;
+                  after.popped = ahead.popped;
+                  consumer.popUpTo(ahead.position, producer.published);
+                  break;
+                }
               }
-              case 'forget':
-                if (claim(producer, 12345, 900)) producer.claim(0);
-                break;
-              case 'publish':
-                after.pushed += batched;
-                producer.publish();
-                batched = 0;
-                break;
-              case 'front':
-                consumer.front();
-                break;
-              case 'pop':
-                if (consumer.front() === null) break;
-                after.popped++;
-                consumer.pop();
-                break;
-              case 'reclaim':
-                consumer.reclaim();
-                break;
-              case 'reopen':
-                batched = 0;
-                ({ producer, consumer } = openBoth(watched));
-                break;
-              case 'acknowledge': {
-                // To where a second reader gets with some pops.
-                const ahead = new RingConsumer(copyRing(memory));
-                for (let i = 0; i < step.count && ahead.front() !== null; i++) ahead.pop();
-                ({ producer, consumer } = openBoth(watched));
-                batched = 0;
-                after.popped = ahead.popped;
-                consumer.popUpTo(ahead.position, producer.published);
-                break;
-              }
+              Object.assign(counts, after);
+              before = { ...counts };
+              kill();
             }
-            Object.assign(counts, after);
-            before = { ...counts };
-            kill();
-          }
-        });
-      }),
-      { numRuns: 12 },
-    );
-    expect(kills).to.be.above(1_000);
-  });
+          });
+        }),
+        { numRuns: 12 },
+      );
+      expect(kills).to.be.above(1_000);
+    });
+  }
 
   it('has nothing of a message that was claimed and filled in part', () => {
     const memory = newRing();

@@ -61,8 +61,17 @@ export function claim(producer: RingProducer, n: number, size = sizeOf(n, 200)):
   return true;
 }
 
-export function openBoth(memory: RingMemory): { producer: RingProducer; consumer: RingConsumer } {
-  return { producer: new RingProducer(memory), consumer: new RingConsumer(memory) };
+/** Hands all large records back as they are. */
+export const LEAVING = { leaves: () => true };
+
+/** With `leaves`, large records are handed back as they are. */
+export function openBoth(
+  memory: RingMemory,
+  leaves = false,
+): { producer: RingProducer; consumer: RingConsumer } {
+  const consumer = new RingConsumer(memory);
+  if (leaves) consumer.clearing = LEAVING;
+  return { producer: new RingProducer(memory), consumer };
 }
 
 export function present(message: Message | null): Message {

@@ -21,6 +21,30 @@ export const FAULTS: readonly (Change & { readonly what: string })[] = [
     to: '        Atomics.store(this._words, RECLAIMED, position);\n        this._memory.clear(this._reclaimed, position);\n',
   },
   {
+    what: 'small records that are handed back as they are',
+    file: 'ring/consumer.js',
+    from: 'length >= this._largeBytes',
+    to: 'length >= this._largeBytes / 2',
+  },
+  {
+    what: 'a message behind which what is left of a large one is taken for the next',
+    file: 'ring/producer.js',
+    from: '        if (this._unclear)\n            this._words[(FIRST_RECORD + (this._position & this._mask)) >> 2] = 0;\n',
+    to: '',
+  },
+  {
+    what: 'a message that is published before the end behind it',
+    file: 'ring/producer.js',
+    from: '        if (this._unclear)\n            this._words[(FIRST_RECORD + (this._position & this._mask)) >> 2] = 0;\n',
+    to: '        publish(this._words, (FIRST_RECORD + (this._published & this._mask)) >> 2, this._firstSize);\n        if (this._unclear)\n            this._words[(FIRST_RECORD + (this._position & this._mask)) >> 2] = 0;\n',
+  },
+  {
+    what: 'a producer that takes what the one before it has pushed for small',
+    file: 'ring/producer.js',
+    from: 'this._unclear = this.takenBytes !== 0;',
+    to: 'this._unclear = false;',
+  },
+  {
     what: 'a record whose size is published before its type',
     file: 'ring/producer.js',
     from: '            words[start + 1] = message.type;\n',

@@ -24,6 +24,8 @@ export class SharedSchedule {
   /** One in so many steps may be the last of a side, and one in so many is held up; 0 for none. */
   readonly #mortality: number;
   readonly #pauses: number;
+  /** Of so many large records none is cleared, but handed back as it is; 0 where all are cleared. */
+  readonly #left: number;
   #steps: readonly Step[] = [];
 
   constructor(lib: Lib, random: Random, trace: Trace) {
@@ -48,6 +50,7 @@ export class SharedSchedule {
     ];
     this.#mortality = random.pick([0, 4, 12, 40]);
     this.#pauses = random.pick([0, 2, 4]);
+    this.#left = random.pick([0, 1, 2]);
   }
 
   run(): void {
@@ -125,7 +128,12 @@ export class SharedSchedule {
   #open(side: Endpoint): void {
     const role = side.name === 'client' ? 'client' : 'server';
     const open = openShared(this.#segment, role);
-    side.opened(new this.#lib.Connection(open, 'shm', () => side.gone()));
+    const connection = new this.#lib.Connection(open, 'shm', () => side.gone());
+    // Lib goes by the time.
+    connection.side.ends.consumer.clearing = {
+      leaves: () => this.#left !== 0 && this.#random.once(this.#left),
+    };
+    side.opened(connection);
     side.given();
   }
 
@@ -152,6 +160,9 @@ export class SharedSchedule {
     }
     must(this.#toServer.waiting + this.#toClient.waiting === 0, () => 'not all has arrived');
     this.#judge();
-    must(isClear(this.#segment), () => 'something is left in the rings after all was consumed');
+    must(
+      this.#left !== 0 || isClear(this.#segment),
+      () => 'something is left in the rings after all was consumed',
+    );
   }
 }
