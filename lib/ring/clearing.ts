@@ -6,11 +6,9 @@ const UNMEASURED_LAPS = 2;
 const TRIAL_LAPS = 16;
 /** So many laps it goes the better way, before both are tried again. */
 const HELD_LAPS = 1024;
-/** Leaving is to take at most this part of the time: else it is the producer who may have to wait for his lines. */
-const BETTER = 0.9;
 /** When so many laps in succession take so many times as long as they could, leaving is given up before its time. */
 const SLOW_LAPS = 2;
-const SLOW = 2;
+const SLOW = 1.5;
 
 /**
  * Whether a consumer in shared memory clears a large record that was popped, or hands it back as it is. Clearing is a third
@@ -30,8 +28,9 @@ export class Clearing {
   #lapBegan: number;
   /** Slow laps in succession. */
   #slow = 0;
-  /** What a byte took in the laps of this trial that are measured, and by the median of the last trial of each way. */
+  /** What a byte took in the laps of this trial that are measured. */
   readonly #measured: number[] = [];
+  /** The same in the last trial of clearing, for the faster ones of its laps; and of leaving, for the slower ones. */
   #cleared = Number.POSITIVE_INFINITY;
   #left = Number.POSITIVE_INFINITY;
 
@@ -70,14 +69,17 @@ export class Clearing {
     return this.#slow === SLOW_LAPS;
   }
 
+  /**
+   * Leaving must be faster in its slower laps than clearing in its faster ones. So it is not taken up where there is little
+   * between the two, nor where time passes with something else, as it does when messages come now and then.
+   */
   #judge(): void {
     const laps = this.#measured.splice(0).sort((a, b) => a - b);
-    const median = laps[laps.length >> 1] as number;
     if (this.#leaving) {
-      this.#left = median;
-      this.#begin(false, median < BETTER * this.#cleared);
+      this.#left = laps[Math.floor(laps.length * 0.75)] as number;
+      this.#begin(false, this.#left < this.#cleared);
     } else {
-      this.#cleared = median;
+      this.#cleared = laps[Math.floor(laps.length * 0.25)] as number;
       this.#begin(true, true);
     }
   }

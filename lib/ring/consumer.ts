@@ -208,8 +208,7 @@ export class RingConsumer {
   /** `length` is that of the record that was popped. */
   private _reclaimEnough(consumed: number, length: number): void {
     const { clearing } = this;
-    // Who waits for the next message has the time to clear.
-    if (clearing !== null && length >= this._largeBytes && clearing.leaves(length) && this.unseen) {
+    if (clearing !== null && length >= this._largeBytes && clearing.leaves(length)) {
       // With all before it: the producer takes whatever is free up to here, a lap later, for not clear.
       this._handBack(this._position);
     } else if (consumed >= (this._words[WAITING_WORD] === 0 ? this._reclaimBytes : this._askedBytes)) {

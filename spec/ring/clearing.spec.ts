@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { Clearing } from '../../lib/ring/clearing.js';
+import { Random } from '../support/random.js';
 
 const CAPACITY = 8 * 1024 * 1024;
 const MESSAGE = 1024 * 1024;
@@ -57,6 +58,18 @@ describe('whether a consumer clears large records', () => {
     reader.read(33);
     reader.world = { cleared: 1000, left: 2000 };
     expect(reader.read(320)).to.equal(1000);
+  });
+
+  it('where messages come as they like, as that tells nothing', () => {
+    const random = new Random(7);
+    let left = 0;
+    for (let i = 0; i < 200; i++) {
+      const reader = new Reader({ cleared: 1, left: 0.5 });
+      reader.read(33, () => random.below(1000) * random.below(20));
+      reader.world = { cleared: 0, left: 1 };
+      if (reader.read(10) > 0.5) left++;
+    }
+    expect(left).to.be.below(5);
   });
 
   it('follows a world that changes, soon where it has become much slower', () => {
