@@ -8,17 +8,16 @@ import { Naps } from '../support/nap.js';
 import { Traffic } from '../support/traffic.js';
 import { LEAVING } from './rings.js';
 
-const { server, port, sharedDirectory, send, receive, leaves } = JSON.parse(process.argv[2] as string) as {
+const { server, port, sharedDirectory, send, receive } = JSON.parse(process.argv[2] as string) as {
   readonly server: string;
   readonly port: number;
   readonly sharedDirectory: string;
   readonly send: number;
   readonly receive: number;
-  readonly leaves: boolean;
 };
 const client = new Client({ name: 'far', sharedDirectory, loginTimeoutMs: 30_000 });
 const connection = await client.connect({ server, port, transport: 'shm' });
-if (leaves) connection.side.ends.consumer.clearing = LEAVING;
+connection.side.ends.consumer.clearing = LEAVING;
 console.log(JSON.stringify({ resumedAt: [connection.pushed, connection.popped] }));
 const traffic = new Traffic(connection, 1, send, receive);
 const naps = new Naps();
