@@ -74,7 +74,7 @@ export class Clearing {
    * between the two, nor where time passes with something else, as it does when messages come now and then.
    */
   #judge(): void {
-    const laps = this.#measured.splice(0).sort((a, b) => a - b);
+    const laps = this.#measured.splice(0).toSorted((a, b) => a - b);
     if (this.#leaving) {
       this.#left = laps[Math.floor(laps.length * 0.75)] as number;
       this.#begin(false, this.#left < this.#cleared);
