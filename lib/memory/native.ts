@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TcpshmError } from '../errors.js';
-import type { ByteStream, PeerCredentials } from './byteStream.js';
+import type { ByteStream, PeerCredentials, Transfer } from './byteStream.js';
 
 /** What every failing call throws: a plain Error with these fields, in the manner of node's own system errors. */
 export interface SystemError extends Error {
@@ -87,6 +87,8 @@ export interface NativeSocket extends ByteStream {
   readonly fd: number;
   /** Next connection, or null when none waits. */
   accept(): NativeSocket | null;
+  receiver(into: Uint8Array): Transfer;
+  sender(from: Uint8Array): Transfer;
   /** Whether a connect has completed; throws what it failed with. */
   connected(): boolean;
   setNoDelay(on: boolean): void;

@@ -1,6 +1,7 @@
 import { TcpshmError } from '../errors.js';
+import type { Transfer } from '../memory/byteStream.js';
 import { controlFrame, type FrameKind, FrameReader, type FrameSink } from '../session/frame.js';
-import { receiveInto } from './inbox.js';
+import { receiveInto, receiverOf } from './inbox.js';
 import type { Wire } from './wire.js';
 
 /** Takes the messages of a login, one by one. */
@@ -12,11 +13,13 @@ export class Conversation implements FrameSink {
   /** Goes on with the link after the login, so that no byte behind the last login message is lost. */
   readonly reader = new FrameReader(this);
   readonly #handler: ControlHandler;
+  readonly #receive: Transfer;
   #unsent: Uint8Array = new Uint8Array(0);
 
   constructor(wire: Wire, handler: ControlHandler) {
     this.wire = wire;
     this.#handler = handler;
+    this.#receive = receiverOf(wire, false);
   }
 
   /** Sends a message, now or, if the wire does not take it, with the next polls. */
@@ -28,7 +31,7 @@ export class Conversation implements FrameSink {
   /** Takes what has come. False when the peer has hung up. Throws what the wire, the reader or the handler throw. */
   poll(): boolean {
     this.#flush();
-    return receiveInto(this.reader, this.wire) >= 0;
+    return receiveInto(this.reader, this.#receive) >= 0;
   }
 
   /** Whether the wire has taken all that was said. */

@@ -1,6 +1,7 @@
 import { Topic } from '../diagnostics/channels.js';
 import type { Subject } from '../diagnostics/events.js';
 import { type ErrorCode, TcpshmError } from '../errors.js';
+import type { Transfer } from '../memory/byteStream.js';
 import { type Block, copyWords } from '../memory/copy.js';
 import { RECORDS } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
@@ -9,7 +10,7 @@ import { controlFrame, FrameHeader, FrameKind, FrameReader, type FrameSink } fro
 import { Liveness, type LivenessOptions } from '../session/liveness.js';
 import type { Replication } from '../session/replication.js';
 import { isHeartbeat, RoundTrip } from '../session/roundTrip.js';
-import { receiveInto } from './inbox.js';
+import { receiveInto, receiverOf } from './inbox.js';
 import type { Link, LinkState, LinkTraffic } from './link.js';
 import { brokenWire } from './nativeWire.js';
 import type { Wire } from './wire.js';
@@ -39,6 +40,9 @@ const RECEIVED = new Topic('tcpshm:received');
  */
 export class WireLink implements Link, FrameSink, LinkTraffic {
   readonly #wire: Wire;
+  readonly #receive: Transfer;
+  /** Sends out of `outbox`. */
+  readonly #sendShort: Transfer;
   readonly #liveness: Liveness;
   readonly #roundTrip: RoundTrip;
   readonly #replication: Replication | null;
@@ -79,7 +83,12 @@ export class WireLink implements Link, FrameSink, LinkTraffic {
     silentMs: number | null = null,
     heartbeat = 0,
   ) {
+    // Without a replication there are heartbeats only.
+    const often = replication !== null;
+    const send: Transfer = (start, length) => wire.send(outbox.bytes, start, length);
     this.#wire = wire;
+    this.#receive = receiverOf(wire, often);
+    this.#sendShort = (often ? wire.sender?.(outbox.bytes) : undefined) ?? send;
     this.#reader = reader;
     reader.sink = this;
     this.#liveness = new Liveness(options, silentMs);
@@ -146,7 +155,7 @@ export class WireLink implements Link, FrameSink, LinkTraffic {
     this.received = false;
     this.#now = now;
     try {
-      const count = receiveInto(this.#reader, this.#wire);
+      const count = receiveInto(this.#reader, this.#receive);
       if (count > 0) this.#arrived(count);
       if (this.#ended !== null) return;
       this.#replication?.settle(count <= 0);
@@ -271,7 +280,7 @@ export class WireLink implements Link, FrameSink, LinkTraffic {
     if (headerStart === 0 && secondLength === 0 && length <= SHORT_FRAME_BYTES) {
       copyWords(header, 0, outbox, 0, header.bytes.length);
       copyWords(ring, firstStart, outbox, header.bytes.length, firstLength);
-      return this.#wire.send(outbox.bytes, 0, length);
+      return this.#sendShort(0, length);
     }
     return this.#wire.send(
       header.bytes,

@@ -23,7 +23,7 @@ struct NativeSocket {
   static constexpr const char* kName = "NativeSocket";
   static constexpr napi_type_tag kTag{0x7463707368eb4d02, 0x8d13f6b0a7f24c11};
 
-  std::unique_ptr<Socket> socket;
+  std::shared_ptr<Socket> socket;  // with the functions that `receiver` and `sender` gave
 };
 
 Socket& Receiver(napi_env env, napi_value self) { return *Unwrap<NativeSocket>(env, self).socket; }
@@ -65,7 +65,7 @@ napi_value Send(napi_env env, napi_callback_info info) {
   for (size_t at = 0; at == 0 || (at < 3 * kMostRanges && at < call.count); at += 3) {
     const napi_value* const argument = call.arguments + at;
     if (at > 0 && IsUndefined(env, argument[0])) continue;
-    const Bytes bytes = ToByteRange(env, argument[0], argument[1], argument[2]);
+    const Bytes bytes = ToRange(env, ToBytes(env, argument[0]), argument[1], argument[2]);
     if (bytes.length > 0) ranges[count++] = {bytes.data, bytes.length};
   }
   return FromCount(env, Receiver(env, call.self).Send(ranges, count));
@@ -73,8 +73,68 @@ napi_value Send(napi_env env, napi_callback_info info) {
 
 napi_value Receive(napi_env env, napi_callback_info info) {
   const Call<3> call(env, info);
-  const Bytes into = ToByteRange(env, call.arguments[0], call.arguments[1], call.arguments[2]);
+  const Bytes into = ToRange(env, ToBytes(env, call.arguments[0]), call.arguments[1], call.arguments[2]);
   return FromCount(env, Receiver(env, call.self).Receive(into.data, into.length));
+}
+
+/** What a function of `receiver` or `sender` works with, as long as it is there. */
+struct Bound {
+  std::shared_ptr<Socket> socket;
+  Bytes bytes;
+  napi_ref buffer;  // whose memory it is
+};
+
+ssize_t ReceiveInto(Socket& socket, Bytes range) { return socket.Receive(range.data, range.length); }
+
+ssize_t SendFrom(Socket& socket, Bytes range) {
+  const iovec vector{range.data, range.length};
+  return socket.Send(&vector, 1);
+}
+
+/** Throws RangeFailure where the memory has been given to somebody else. */
+void RequireAttached(napi_env env, napi_ref buffer) {
+  napi_value value;
+  bool detached = true;
+  Check(napi_get_reference_value(env, buffer, &value));
+  Check(napi_is_detached_arraybuffer(env, value, &detached));
+  if (detached) throw RangeFailure{"the array has no bytes any more: its memory was transferred"};
+}
+
+// Of a call of `receive` this leaves out half: to find the object behind the receiver, and the memory behind
+// an array.
+template <ssize_t (*Move)(Socket&, Bytes)>
+napi_value MoveBound(napi_env env, napi_callback_info info) {
+  const Call<2> call(env, info);
+  const Bound& bound = *static_cast<Bound*>(call.data);
+  RequireAttached(env, bound.buffer);
+  return FromCount(env, Move(*bound.socket, ToRange(env, bound.bytes, call.arguments[0], call.arguments[1])));
+}
+
+void Unbind(napi_env env, void* data, void*) noexcept {
+  const std::unique_ptr<Bound> bound(static_cast<Bound*>(data));
+  static_cast<void>(napi_delete_reference(env, bound->buffer));
+}
+
+/** A function that moves bytes between this socket and one array. */
+template <ssize_t (*Move)(Socket&, Bytes)>
+napi_value Bind(napi_env env, napi_callback_info info) {
+  const Call<1> call(env, info);
+  const napi_value array = call.arguments[0];
+  auto bound = std::make_unique<Bound>();
+  bound->socket = Unwrap<NativeSocket>(env, call.self).socket;
+  bound->bytes = ToBytes(env, array);
+  napi_value buffer;
+  Check(napi_get_typedarray_info(env, array, nullptr, nullptr, nullptr, &buffer, nullptr));
+  napi_value function;
+  Check(napi_create_function(env, nullptr, 0, Guarded<MoveBound<Move>>, bound.get(), &function));
+  Check(napi_create_reference(env, buffer, 1, &bound->buffer));
+  const napi_status status = napi_add_finalizer(env, function, bound.get(), Unbind, nullptr, nullptr);
+  if (status != napi_ok) {
+    static_cast<void>(napi_delete_reference(env, bound->buffer));
+    throw ApiFailure{status};
+  }
+  bound.release();
+  return function;
 }
 
 napi_value SetNoDelay(napi_env env, napi_callback_info info) {
@@ -183,6 +243,8 @@ void DefineSocket(napi_env env) {
       Method<Connected>("connected"),
       Method<Send>("send"),
       Method<Receive>("receive"),
+      Method<Bind<ReceiveInto>>("receiver"),
+      Method<Bind<SendFrom>>("sender"),
       Method<SetNoDelay>("setNoDelay"),
       Method<SetKeepAlive>("setKeepAlive"),
       Method<SetUserTimeout>("setUserTimeout"),

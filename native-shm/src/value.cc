@@ -80,13 +80,17 @@ void* ToElements(napi_env env, napi_value value, napi_typedarray_type type, cons
   return data;
 }
 
-Bytes ToByteRange(napi_env env, napi_value array, napi_value start, napi_value length) {
-  size_t available = 0;
-  void* data =
-      ToElements(env, array, napi_uint8_array, "bytes must be in a Uint8Array (a Buffer is one)", &available);
-  const size_t first = ToCount(env, start, "start", available);
-  const size_t count = ToCount(env, length, "length", available - first);
-  return {static_cast<uint8_t*>(data) + first, count};
+Bytes ToBytes(napi_env env, napi_value array) {
+  Bytes bytes;
+  bytes.data = static_cast<uint8_t*>(ToElements(
+      env, array, napi_uint8_array, "bytes must be in a Uint8Array (a Buffer is one)", &bytes.length));
+  return bytes;
+}
+
+Bytes ToRange(napi_env env, Bytes bytes, napi_value start, napi_value length) {
+  const size_t first = ToCount(env, start, "start", bytes.length);
+  const size_t count = ToCount(env, length, "length", bytes.length - first);
+  return {bytes.data + first, count};
 }
 
 void RequireFunction(napi_env env, napi_value value, const char* name) {

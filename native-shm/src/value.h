@@ -15,11 +15,12 @@ namespace tcpshm {
 template <size_t kMost>
 struct Call {
   Call(napi_env env, napi_callback_info info) {
-    Check(napi_get_cb_info(env, info, &count, arguments, &self, nullptr));
+    Check(napi_get_cb_info(env, info, &count, arguments, &self, &data));
   }
   size_t count = kMost;
   napi_value arguments[kMost];
   napi_value self;
+  void* data;  // that the function was made with
 };
 
 struct Bytes {
@@ -36,8 +37,12 @@ int64_t ToInteger(napi_env env, napi_value value, const char* name, int64_t leas
 /** A string that is a path: not empty, without null characters. */
 std::string ToPath(napi_env env, napi_value value, const char* name);
 
-/** The bytes `start` to `start + length` of a Uint8Array. Valid until JavaScript runs again. */
-Bytes ToByteRange(napi_env env, napi_value array, napi_value start, napi_value length);
+/** All bytes of a Uint8Array. Valid as long as it is there, and its memory is neither transferred nor
+ * resized. */
+Bytes ToBytes(napi_env env, napi_value array);
+
+/** The bytes `start` to `start + length` of some. */
+Bytes ToRange(napi_env env, Bytes bytes, napi_value start, napi_value length);
 
 /** Throws TypeFailure unless `value` is a typed array of this type; `length` counts elements. */
 void* ToElements(napi_env env, napi_value value, napi_typedarray_type type, const char* expected,

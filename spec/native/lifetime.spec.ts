@@ -95,6 +95,31 @@ describe('lifetime of native objects', () => {
     expect(await collected(code, 3)).to.deep.equal(['begun', '30', 'false']);
   });
 
+  it('lasts for a socket and its memory while only a function that moves bytes is alive', async () => {
+    const code = `
+      say('begun');
+      const listener = n.listenTcp('127.0.0.1', 0, 1);
+      const before = descriptors();
+      let send = (() => {
+        const socket = n.connectTcp('127.0.0.1', Number(listener.localAddress().split(':')[1]));
+        while (!socket.connected());
+        return socket.sender(new Uint8Array(100_000).fill(7));
+      })();
+      let far = null;
+      while (far === null) far = listener.accept();
+      await collect();
+      say(descriptors() - before);
+      say(send(99_000, 1000));
+      const into = new Uint8Array(1000);
+      while (far.receive(into, 0, 1000) !== 1000);
+      say(into.every((byte) => byte === 7));
+      send = null;
+      far.close();
+      while (descriptors() > before) await collect();
+      say('gone');`;
+    expect(await collected(code, 5)).to.deep.equal(['begun', '2', '1000', 'true', 'gone']);
+  });
+
   it('lasts for an epoll while the event loop watches it', async () => {
     const code = `
       say('begun');

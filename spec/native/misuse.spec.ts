@@ -156,6 +156,8 @@ describe('misuse of the native module', () => {
       expect(() => near.send(bytes, start, length), `${start}, ${length}`).to.throw(RangeError);
       expect(() => near.send(bytes, 0, 1, bytes, start, length)).to.throw(RangeError);
       expect(() => near.receive(bytes, start, length)).to.throw(RangeError);
+      expect(() => near.sender(bytes)(start, length)).to.throw(RangeError);
+      expect(() => near.receiver(bytes)(start, length)).to.throw(RangeError);
     }
     expect(far.receive(bytes, 0, 8)).to.equal(0);
     for (const port of [-1, 65536, 1.5, Number.NaN]) {
@@ -173,7 +175,12 @@ describe('misuse of the native module', () => {
     const file = native().mapFile(join(newFolder(), 'file'), { create: true, sizeBytes: 64 });
     const bytes = new Uint8Array(file.buffer);
     const tokens = new Uint32Array(file.buffer);
+    const moves = [near.sender(bytes), near.receiver(bytes)];
     file.close();
+    const given = new Uint8Array(64);
+    moves.push(near.sender(given), near.receiver(given), near.sender(bytes), near.receiver(bytes));
+    structuredClone(given, { transfer: [given.buffer] });
+    for (const move of moves) expect(() => move(0, 1)).to.throw(RangeError);
     expect(() => near.send(bytes, 0, 1)).to.throw(RangeError);
     expect(() => near.receive(bytes, 0, 1)).to.throw(RangeError);
     const doorbell = native().createDoorbell(join(newFolder(), 'bell'));
@@ -256,6 +263,10 @@ describe('misuse of the native module', () => {
               calls++;
               try {
                 const result = method.apply(object, args);
+                if (typeof result === 'function') {
+                  calls++;
+                  result(a, b);
+                }
                 if (result !== null && typeof result === 'object') (result as { close?(): void }).close?.();
               } catch (error) {
                 expect(error).to.be.instanceOf(Error);

@@ -137,6 +137,21 @@ describe('NativeSocket', () => {
       expect([...into]).to.deep.equal([0, 0, 1, 2, 3, 0]);
     });
 
+    it('moves bytes by functions for one array each, within its bounds', async () => {
+      const [near, far] = await pair();
+      const into = Buffer.alloc(8).subarray(1, 7);
+      const send = near.sender(bytes(9, 1, 2, 3, 9).subarray(1, 4));
+      const receive = far.receiver(into);
+      expect([receive(0, 6), send(0, 0), send(1, 2), send(0, 3)]).to.deep.equal([0, 0, 2, 3]);
+      await until(() => receive(1, 2) === 2);
+      await until(() => receive(3, 3) === 3);
+      expect([...into]).to.deep.equal([0, 2, 3, 1, 2, 3]);
+      expect([...Buffer.from(into.buffer, into.byteOffset - 1, 8)]).to.deep.equal([0, 0, 2, 3, 1, 2, 3, 0]);
+      near.close();
+      await until(() => receive(0, 1) === -1);
+      expectFailure(() => send(0, 1), { code: 'EBADF', errno: 9 });
+    });
+
     it('sends up to three ranges in their order', async () => {
       const [near, far] = await pair();
       const [a, b, c] = [bytes(1, 2), bytes(3, 4, 5), bytes(6, 7, 8)];
