@@ -56,7 +56,7 @@ export class GroupHost implements Pollable {
     this.#listener = listener;
     this.#renewal = new Renewal(settings.heartbeatIntervalMs);
     this.waker = new Waker(settings.sharedDirectory);
-    this.#polled = new PolledSet({}, this.waker, handlers.onMessage !== undefined);
+    this.#polled = new PolledSet({}, this.waker, true);
     this.service = new Service(this.#polled, settings.heartbeatIntervalMs, {
       onMessage: handlers.onMessage,
       ended: (connection) => this.#end(this.#guestOf(connection)),
