@@ -1,6 +1,7 @@
 import { TcpshmError } from '../errors.js';
 import { count } from '../options.js';
 import type { RingProducer } from '../ring/producer.js';
+import { Turn } from './turn.js';
 import { refusedBy, Waiter } from './waiter.js';
 
 /** Above how much the outgoing queue is too full, and who hears of it. Told by the polls of the connection. */
@@ -15,7 +16,7 @@ export interface Watermarks {
   onLow?(bytes: number): void;
 }
 
-/** So many find room at once, then a poll or the event loop has its turn: who awaits each of many would not let them. */
+/** So many find room at once. */
 const SENDS_PER_TURN = 64;
 
 interface Entry {
@@ -31,8 +32,9 @@ export class Room {
   #marks: { high: number; low: number; onHigh: Watermarks['onHigh']; onLow: Watermarks['onLow'] } | null =
     null;
   #high = false;
-  #left = SENDS_PER_TURN;
-  #turning = false;
+  readonly #turn = new Turn(SENDS_PER_TURN, () => {
+    if (this.waiting && !this.#producer().busy) this.#attempt();
+  });
 
   constructor(producer: () => RingProducer) {
     this.#producer = producer;
@@ -52,8 +54,7 @@ export class Room {
   add(attempt: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     const refused = refusedBy(signal);
     if (refused !== null) return refused;
-    if (!this.waiting && this.#left > 0) {
-      this.#left--;
+    if (!this.waiting && this.#turn.take()) {
       try {
         if (attempt()) return Promise.resolve();
       } catch (error) {
@@ -70,7 +71,6 @@ export class Room {
       if (first) this.#attempt();
     });
     this.#entries.push({ waiter, attempt });
-    if (this.#left === 0) this.#goOnLater();
     return waiter.promise;
   }
 
@@ -85,7 +85,7 @@ export class Room {
   /** A visit of a poll. True if a promise was settled. */
   tend(): boolean {
     if (this.#marks !== null) this.#measure();
-    this.#left = SENDS_PER_TURN;
+    this.#turn.renew();
     if (!this.waiting) return false;
     const producer = this.#producer();
     // What the user has allocated is not to be replaced.
@@ -93,17 +93,6 @@ export class Room {
     // Who has claimed since, or a move to a fresh file, has taken the question for room back.
     if (producer.waits && !producer.relieved) return false;
     return this.#attempt();
-  }
-
-  /** Perhaps there is room, and nobody polls while it is disconnected. */
-  #goOnLater(): void {
-    if (this.#turning) return;
-    this.#turning = true;
-    setImmediate(() => {
-      this.#turning = false;
-      this.#left = SENDS_PER_TURN;
-      if (this.waiting && !this.#producer().busy) this.#attempt();
-    });
   }
 
   end(error: TcpshmError): void {
