@@ -146,9 +146,7 @@ export class Requester implements PartsOwner {
   credit(header: PacketHeader): string | null {
     const request = this.#find(header);
     if (request === null || typeof request === 'string') return request;
-    if (request.flow === null) return null;
-    request.flow.credit += header.word;
-    this.#sender.stir(request.flow);
+    this.#sender.credited(request.flow, header.word);
     return null;
   }
 
@@ -255,11 +253,9 @@ export class Requester implements PartsOwner {
 
   #giveCredit(request: OwnRequest): void {
     const { assembler } = request;
-    if (assembler === null || request.stage !== 'open') return;
-    const due = assembler.flow.dueCredit();
-    if (due === 0) return;
-    assembler.flow.grant(due);
-    this.#sender.control(PacketKind.credit, 0, request.id, due);
+    if (assembler !== null && request.stage === 'open') {
+      this.#sender.giveCredit(assembler.flow, 0, request.id);
+    }
   }
 
   #tellCancelled(request: OwnRequest): void {

@@ -141,9 +141,7 @@ export class Responder implements PartsOwner {
   credit(header: PacketHeader): string | null {
     const served = this.#find(header);
     if (served === null || typeof served === 'string') return served;
-    if (served.flow === null) return null;
-    served.flow.credit += header.word;
-    this.#sender.stir(served.flow);
+    this.#sender.credited(served.flow, header.word);
     return null;
   }
 
@@ -321,11 +319,9 @@ export class Responder implements PartsOwner {
 
   #giveCredit(served: Served): void {
     const { assembler } = served;
-    if (assembler === null || served.over) return;
-    const due = assembler.flow.dueCredit();
-    if (due === 0) return;
-    assembler.flow.grant(due);
-    this.#sender.control(PacketKind.credit, Flag.answer, served.id, due);
+    if (assembler !== null && !served.over) {
+      this.#sender.giveCredit(assembler.flow, Flag.answer, served.id);
+    }
   }
 
   /** The request of a packet that is under way; null if it had its end, or its beginning was an incarnation's that is gone. */

@@ -4,6 +4,7 @@ import type { Scratch } from '../port/scratch.js';
 import type { Message } from '../ring/message.js';
 import { Payoff } from './compression.js';
 import type { Exchange } from './exchange.js';
+import type { IncomingFlow } from './incoming.js';
 import { Outgoing, OutgoingFlow } from './outgoing.js';
 import {
   Flag,
@@ -168,6 +169,21 @@ export class Sender implements MessageSink {
   forgetControls(): void {
     const kept = this.#controls.filter(({ kind }) => kind === PacketKind.cancel);
     this.#controls.splice(0, this.#controls.length, ...kept);
+  }
+
+  /** Gives credit for what was taken of a flow, of a request or its answer, once it is enough. */
+  giveCredit(flow: IncomingFlow, flags: number, id: number): void {
+    const due = flow.dueCredit();
+    if (due === 0) return;
+    flow.grant(due);
+    this.control(PacketKind.credit, flags, id, due);
+  }
+
+  /** The peer has given credit for a flow, if that has not gone out whole. */
+  credited(flow: SentFlow | null, bytes: number): void {
+    if (flow === null) return;
+    flow.credit += bytes;
+    this.stir(flow);
   }
 
   /** A flow has something: it goes out in its turn. */
