@@ -223,6 +223,7 @@ export class Intake<D> implements Reader {
   #handle(limit: number): boolean {
     if (this.#handling) return false;
     this.#handling = true;
+    this.#unhandled = false;
     try {
       let handled = 0;
       for (; handled < limit; handled++) {

@@ -85,9 +85,10 @@ export class Connection {
 
   /**
    * Room for a message of `sizeBytes`, to be filled in and pushed; null when the queue is full. It reads zero; from
-   * 32 KiB on, or an eighth of a smaller queue, it reads anything. Allocating again before the push replaces it. Throws a RangeError for a size that no message can have (larger than a quarter of
-   * the capacity), ERR_CLOSED after `close`, ERR_PROTOCOL when the peer's position in the queue cannot be true,
-   * ERR_FENCED, as all calls do, when another process has taken over this side because this one was silent.
+   * 32 KiB on, or an eighth of a smaller queue, it reads anything. Allocating again before the push replaces it. Throws a
+   * RangeError for a size that no message can have (larger than a quarter of the capacity), ERR_CLOSED after `close`,
+   * ERR_PROTOCOL when the peer's position in the queue cannot be true, ERR_FENCED, as all calls do, when another process
+   * has taken over this side because this one was silent.
    */
   alloc(sizeBytes: number): Message | null {
     const ends = this._ends;

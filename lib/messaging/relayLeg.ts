@@ -10,6 +10,8 @@ export class RelayLeg implements Reader {
   readonly #over: () => void;
   /** Whether it waits until the other queue has room. */
   #waits = false;
+  /** Whether the other connection has failed, which is for its polls to tell; tried again with the next visit. */
+  #fails = false;
   /** Whether its connection was closed by the other side: what has arrived is still forwarded. */
   #finishing = false;
 
@@ -24,7 +26,7 @@ export class RelayLeg implements Reader {
   }
 
   get wants(): boolean {
-    return !this.#waits;
+    return !this.#waits && !this.#fails;
   }
 
   /** Nobody waits for it. */
@@ -34,6 +36,7 @@ export class RelayLeg implements Reader {
 
   visit(limit: number): boolean {
     const from = this.#from;
+    this.#fails = false;
     let moved = 0;
     for (; moved < limit && !this.#waits && this.#to.state !== 'closed'; moved++) {
       const message = from.front();
@@ -69,8 +72,8 @@ export class RelayLeg implements Reader {
       to.push();
       return true;
     } catch (error) {
-      // What is wrong with the other one is for its polls to tell.
       if (to.state !== 'closed' && !to.side.ends.isTold(error)) throw error;
+      this.#fails = true;
       return false;
     }
   }

@@ -137,8 +137,8 @@ export class RingProducer {
 
   /**
    * Room for a message of `size` bytes, or null when the ring has none now. It reads zero, unless its record is large:
-   * then it reads anything. Claiming again without `push` replaces the claim. Throws a RangeError when no message can have this size, ERR_PROTOCOL when the consumer's position
-   * cannot be true.
+   * then it reads anything. Claiming again without `push` replaces the claim. Throws a RangeError when no message can have
+   * this size, ERR_PROTOCOL when the consumer's position cannot be true.
    */
   claim(size: number): Message | null {
     const length = aligned(size + HEADER);

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import type { Client, Connection, ConnectOptions, Message, Server, ServerOptions } from '../../lib/index.js';
 import { type Messenger, messenger } from '../../lib/messaging/messenger.js';
 import { Relay } from '../../lib/messaging/relay.js';
+import { RECLAIMED } from '../../lib/ring/layout.js';
 import { expectError, newName, Scene, WAYS } from '../peers/support.js';
 import { expectCode } from '../support/failure.js';
 import { Relay as Wire } from '../support/relay.js';
@@ -251,6 +252,25 @@ describe('a relay', () => {
     } finally {
       await wire.close();
     }
+  });
+
+  it('is not kept awake by what it cannot forward, as the other one has broken its queue', async () => {
+    const { ends, server, reasons } = await joined('shm');
+    const [near, far] = ends;
+    far.side.ends.open.segment.incoming('client').words[RECLAIMED] = 2 ** 20;
+    for (let sent = 0; sent < 25; ) {
+      if (near.send('x'.repeat(300))) sent++;
+      await scene.turn();
+    }
+    await scene.until(() => reasons.length > 0, 'the end of the link');
+    expect(reasons[0]).to.match(/^far: /);
+    for (let i = 0; i < 20; i++) {
+      server.poll();
+      await new Promise(setImmediate);
+    }
+    const [from] = server.connections.filter(({ state }) => state === 'connected');
+    expect(from?.side.ends.consumer.held).to.equal(true);
+    expect(server.park(performance.now())).to.be.above(0);
   });
 
   for (const transport of ['tcp', 'shm'] as const) {
