@@ -61,7 +61,8 @@ if (request.kind === 'help') {
 } else if (request.kind === 'compare') {
   exitOnSignals();
   try {
-    process.exitCode = (await compare(request)) ? FAILED : 0;
+    // As below.
+    process.exit((await compare(request)) ? FAILED : 0);
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
     process.exitCode = MISUSE;
@@ -71,7 +72,8 @@ if (request.kind === 'help') {
   try {
     const report = await run(request);
     write(report, request);
-    if (report.failed.length > 0) process.exitCode = FAILED;
+    // What was given up has perhaps a child process still, or a socket, that would keep this one.
+    if (report.failed.length > 0) process.exit(FAILED);
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
     process.exitCode = FAILED;
