@@ -59,24 +59,26 @@ if (request.kind === 'help') {
   process.stderr.write(`bench: ${request.message}\n\n${USAGE}`);
   process.exitCode = MISUSE;
 } else if (request.kind === 'compare') {
-  exitOnSignals();
-  try {
-    // As below.
-    process.exit((await compare(request)) ? FAILED : 0);
-  } catch (error) {
-    process.stderr.write(`bench: ${(error as Error).message}\n`);
-    process.exitCode = MISUSE;
-  }
+  await exitAfter(() => compare(request), MISUSE);
 } else {
-  exitOnSignals();
-  try {
+  await exitAfter(async () => {
     const report = await run(request);
     write(report, request);
-    // What was given up has perhaps a child process still, or a socket, that would keep this one.
-    if (report.failed.length > 0) process.exit(FAILED);
+    return report.failed.length > 0;
+  }, FAILED);
+}
+
+/**
+ * Exits when `measure` has ended: by whether something failed, which it gives, or with `thrown` if it throws. At once, as
+ * what was given up has perhaps a child process still, or a socket, that would keep this one.
+ */
+async function exitAfter(measure: () => Promise<boolean>, thrown: number): Promise<never> {
+  exitOnSignals();
+  try {
+    process.exit((await measure()) ? FAILED : 0);
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
-    process.exitCode = FAILED;
+    process.exit(thrown);
   }
 }
 
