@@ -246,6 +246,7 @@ export class Struct<F extends Fields> implements Codec<Values<F>> {
     return this.#members.map(({ slot }) => `  ${slot.c.replaceAll('\n', '\n  ')}\n`).join('');
   }
 
+  /** Room for one, cleared: `alloc` of the sink does that for small messages alone. */
   #room(sink: MessageSink): Message | null {
     const message = sink.alloc(this.sizeBytes);
     if (message !== null && this.sizeBytes > ALWAYS_CLEAR_BYTES) message.bytes().fill(0);

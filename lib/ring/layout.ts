@@ -12,13 +12,11 @@
  *
  *     a record, aligned to 8:   | size u32 | type u16, flags u16 | payload … | padding to 8 |
  *                                 ^ zero until published
- *
+ *     flags            1: no message, but the unused end of the ring (type 0); 2, only in rings that mark their
+ *                      batches: belongs to the batch of the message before
  *     free space       zero; but a consumer may hand a large record (`largeBytes` and more), with what is before it, back
  *                      as it was. The word behind the last published record reads zero all the same: up to a lap behind a
  *                      large record, and in the first lap of a producer, who publishes clears that word before.
- *
- *     flags            1: no message, but the unused end of the ring (type 0); 2, only in rings that mark their
- *                      batches: belongs to the batch of the message before
  *
  * Every word has one writer; lines are two cache lines apart because the prefetcher fetches pairs.
  *

@@ -15,6 +15,7 @@ import {
   text,
   type Values,
 } from '../../lib/index.js';
+import { LEAVING } from '../ring/rings.js';
 import { expectCode } from '../support/failure.js';
 import { Random } from '../support/random.js';
 import { Exchange } from './exchange.js';
@@ -147,7 +148,7 @@ describe('struct', () => {
   it('begins with zeroes where it is large, whatever the queue has there', () => {
     for (const count of [60, 3000, 10_000]) {
       const { sender, receiver } = exchange;
-      receiver.side.ends.consumer.clearing = { leaves: () => true };
+      receiver.side.ends.consumer.clearing = LEAVING;
       const numbers = struct({ all: array('f64', count) });
       for (let i = 0; i < 40; i++) {
         const out = numbers.alloc(sender);
